@@ -1,0 +1,3 @@
+module github.com/go-calm/calm/internal/tools
+
+go 1.26
