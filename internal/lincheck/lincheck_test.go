@@ -126,7 +126,7 @@ func TestShrinkKeepsWhatWasPending(t *testing.T) {
 	require.Equal(t, lincheck.Illegal, counting.Check(h))
 	short := counting.Shrink(h)
 	require.Len(t, short, 4)
-	require.EqualValues(t, lincheck.Pending, short[1].Return)
+	require.Equal(t, int64(lincheck.Pending), short[1].Return)
 	states, window := counting.Window(short)
 	require.Equal(t, []int{1}, states)
 	require.Len(t, window, 3)
