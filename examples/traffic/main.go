@@ -1,0 +1,4 @@
+// Command traffic is being put together.
+package main
+
+func main() {}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"cmp"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// recount counts an input in one goroutine with plain maps. It is the judge of what the nodes
+// agree on, and the baseline of what their agreeing costs.
+type recount struct {
+	lines    int64
+	bad      malformed
+	pages    map[string]*pageCount
+	visitors map[string]struct{}
+	classes  [10]int64 // by first digit of the status
+	first    int64     // Unix seconds of the earliest request, and of the latest
+	last     int64
+	elapsed  time.Duration
+}
+
+type pageCount struct {
+	requests int64
+	bytes    int64
+	visitors map[string]struct{}
+}
+
+func newRecount() *recount {
+	return &recount{
+		pages:    map[string]*pageCount{},
+		visitors: map[string]struct{}{},
+		first:    math.MaxInt64,
+		last:     math.MinInt64,
+	}
+}
+
+// recountOf reads all of in.
+func recountOf(in input) (*recount, error) {
+	s, err := in.open()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	r := newRecount()
+	for l := newLines(s); ; {
+		c, err := l.next()
+		if err == io.EOF {
+			return r, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.add(c.text)
+	}
+}
+
+// add counts the lines of a chunk.
+func (r *recount) add(text string) {
+	start := time.Now()
+	for text != "" {
+		var s string
+		s, text = nextLine(text)
+		r.lines++
+		l, err := parseLine(s)
+		if err != nil {
+			r.bad.add(s, err)
+			continue
+		}
+		p := r.pages[l.page]
+		if p == nil {
+			p = &pageCount{visitors: map[string]struct{}{}}
+			r.pages[l.page] = p
+		}
+		p.requests++
+		p.bytes += l.bytes
+		p.visitors[l.visitor] = struct{}{}
+		r.visitors[l.visitor] = struct{}{}
+		r.classes[l.class]++
+		r.first, r.last = min(r.first, l.when), max(r.last, l.when)
+	}
+	r.elapsed += time.Since(start)
+}
+
+// malformed counts the lines that were not understood, and keeps the first few.
+type malformed struct {
+	count int64
+	first []badLine
+}
+
+type badLine struct {
+	text string
+	err  error
+}
+
+const (
+	keepBad    = 3   // how many malformed lines are shown
+	keepBadLen = 120 // and how much of each
+)
+
+func (m *malformed) add(text string, err error) {
+	m.count++
+	if len(m.first) < keepBad {
+		// The copy keeps one line in memory rather than the chunk around it.
+		m.first = append(m.first, badLine{string([]byte(text[:min(len(text), keepBadLen)])), err})
+	}
+}
+
+// rank is a page with its number of requests.
+type rank struct {
+	page     string
+	requests int64
+}
+
+// topPages returns the n most requested pages, the most requested first and equal ones by name.
+func topPages(requests map[string]int64, n int) []rank {
+	all := make([]rank, 0, len(requests))
+	for _, page := range slices.Sorted(maps.Keys(requests)) {
+		all = append(all, rank{page, requests[page]})
+	}
+	slices.SortStableFunc(all, func(a, b rank) int { return cmp.Compare(b.requests, a.requests) })
+	return all[:min(n, len(all))]
+}
