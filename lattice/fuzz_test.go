@@ -1,0 +1,50 @@
+package lattice_test
+
+import (
+	"bytes"
+	"encoding"
+	"testing"
+
+	"github.com/go-calm/calm/lattice"
+)
+
+// coded is a pointer to a state.
+type coded interface {
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
+}
+
+// decoders are all types that take bytes from outside; the first byte of an input picks one.
+func decoders() []coded {
+	return []coded{
+		new(lattice.Max[int64]), new(lattice.Max[uint64]), new(lattice.Max[float64]), new(lattice.Max[string]),
+		new(lattice.Min[int64]), new(lattice.Any), new(lattice.All),
+		new(lattice.Set[string]), new(lattice.Set[uint16]),
+		new(lattice.Map[string, lattice.Max[uint64]]),
+		new(lattice.Map[string, *lattice.Map[int, lattice.Pair[lattice.Max[int64], *lattice.Set[string]]]]),
+		new(lattice.Pair[lattice.Any, *lattice.Set[string]]),
+	}
+}
+
+func FuzzUnmarshalBinary(f *testing.F) {
+	for i, d := range decoders() {
+		b, err := d.AppendBinary([]byte{byte(i)})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 {
+			return
+		}
+		all := decoders()
+		d := all[int(b[0])%len(all)]
+		if d.UnmarshalBinary(b[1:]) != nil {
+			return
+		}
+		if again, err := d.AppendBinary(nil); err != nil || !bytes.Equal(again, b[1:]) {
+			t.Fatalf("%x decodes to %v, which encodes to %x (%v)", b[1:], d, again, err)
+		}
+	})
+}
