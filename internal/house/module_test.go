@@ -196,19 +196,6 @@ var parsed = sync.OnceValues(func() (sourceTree, error) {
 	return tree, err
 })
 
-// rootSources are the files of the root module alone.
-func rootSources(t testing.TB) (*token.FileSet, []source) {
-	t.Helper()
-	fset, all := sources(t)
-	var own []source
-	for _, s := range all {
-		if moduleOf(s.path) == "." {
-			own = append(own, s)
-		}
-	}
-	return fset, own
-}
-
 // moduleOf names the module that a file belongs to: "." or one of nested.
 func moduleOf(slashPath string) string {
 	for _, n := range nested {
