@@ -1,0 +1,154 @@
+package crdt
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// Counter counts up and down. Concurrent additions all count.
+//
+// In a [Map] or at a name of a [Store], removing the counter resets it: what the remover had seen
+// is gone and what others add meanwhile counts, exactly (a counter of 5 that is removed while
+// somebody adds 1 is 1). To that end the counter holds one event for each addition, or for all
+// additions of one [Store.Update]; add in batches where there are many. A Counter at the root
+// ([NewCounter]) cannot be removed and holds one number for each replica.
+//
+// Sums wrap around at the ends of int64. A Counter belongs to a [Store]; like the store it is not
+// safe for concurrent use.
+type Counter struct{ Handle }
+
+// NewCounter makes a replica that is a counter.
+func NewCounter(id ReplicaID) *Counter { return Open[*Counter](id) }
+
+func (*Counter) fresh() *Counter { return new(Counter) }
+
+func (c *Counter) put(h Handle) { c.Handle = h }
+
+func (*Counter) schema(root bool) *schema {
+	if root {
+		return leafSchema(kindTotal)
+	}
+	return leafSchema(kindCounter)
+}
+
+// Add adds n, which may be negative.
+func (c *Counter) Add(n int64) Delta {
+	c.store.begin()
+	if n != 0 {
+		c.addPayload(func(old string) []byte {
+			v, _ := binary.Varint([]byte(old))
+			return binary.AppendVarint(nil, v+n)
+		})
+	}
+	return c.store.end()
+}
+
+// Value returns the count as this replica sees it now (a snapshot read). O(events held).
+func (c *Counter) Value() int64 {
+	sum := int64(0)
+	c.payloads(func(p string) {
+		v, _ := binary.Varint([]byte(p))
+		sum += v
+	})
+	return sum
+}
+
+// GCounter counts up only. At the root ([NewGCounter]) it never shrinks, so [GCounter.AtLeast] may
+// be acted on without coordination. In a [Map] or at a name of a [Store], removing resets it, as
+// with [Counter].
+//
+// Sums stop at the greatest uint64. A GCounter belongs to a [Store]; like the store it is not safe
+// for concurrent use.
+type GCounter struct{ Handle }
+
+// NewGCounter makes a replica that is a grow-only counter.
+func NewGCounter(id ReplicaID) *GCounter { return Open[*GCounter](id) }
+
+func (*GCounter) fresh() *GCounter { return new(GCounter) }
+
+func (c *GCounter) put(h Handle) { c.Handle = h }
+
+func (*GCounter) schema(root bool) *schema {
+	if root {
+		return leafSchema(kindGTotal)
+	}
+	return leafSchema(kindGCounter)
+}
+
+// Add adds n.
+func (c *GCounter) Add(n uint64) Delta {
+	c.store.begin()
+	if n != 0 {
+		c.addPayload(func(old string) []byte {
+			v, _ := binary.Uvarint([]byte(old))
+			return binary.AppendUvarint(nil, saturate(v, n))
+		})
+	}
+	return c.store.end()
+}
+
+// Value returns the count as this replica sees it now (a snapshot read). O(events held).
+func (c *GCounter) Value() uint64 {
+	sum := uint64(0)
+	c.payloads(func(p string) {
+		v, _ := binary.Uvarint([]byte(p))
+		sum = saturate(sum, v)
+	})
+	return sum
+}
+
+// AtLeast reports whether the count has reached n. At the root it is a monotone read: once true it
+// stays true, here and everywhere, so that it needs no coordination to act on it.
+func (c *GCounter) AtLeast(n uint64) bool { return c.Value() >= n }
+
+func saturate(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	if carry != 0 {
+		return math.MaxUint64
+	}
+	return sum
+}
+
+// addPayload makes an event at a counter: fold turns what it adds to into the new payload. At the
+// root that is the replica's total so far, which the event takes the place of; elsewhere it is what
+// this update has added already.
+func (h *Handle) addPayload(fold func(old string) []byte) {
+	s := h.store
+	at := h.ensure()
+	if d := s.minted(at); d != nil {
+		d.payload = string(fold(d.payload))
+		return
+	}
+	mark := len(s.tx.removed)
+	old := dot{}
+	if h.up == nil {
+		s.tree.dots(at, func(d dot) {
+			if int(d.lane) == s.own {
+				s.tx.removed = append(s.tx.removed, located{s.own, d.seq})
+				if d.seq > old.seq {
+					old = d
+				}
+			}
+		})
+	}
+	s.mint(at, string(fold(old.payload)))
+	s.over(mark)
+}
+
+// payloads calls f for the payload of each event that counts. At the root an event holds its
+// replica's total, so only the newest of each replica counts: an older one may still be there if
+// deltas came in another order.
+func (h *Handle) payloads(f func(payload string)) {
+	if h.up != nil {
+		h.dots(func(d dot) { f(d.payload) })
+		return
+	}
+	h.dots(func(d dot) {
+		newest := true
+		h.dots(func(o dot) { newest = newest && (o.lane != d.lane || o.seq <= d.seq) })
+		if newest {
+			f(d.payload)
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package crdt
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/go-calm/calm/internal/interval"
+	"github.com/go-calm/calm/internal/wire"
+)
+
+// Digest is what a replica has seen, and what of it lives, without any content. The zero value is
+// the digest of an empty replica. It is a value; safe for concurrent use.
+type Digest struct{ lanes []digestLane } // ascending ids, nothing empty
+
+type digestLane struct {
+	id         ReplicaID
+	seen, live interval.Set
+}
+
+func (d Digest) lane(id ReplicaID) digestLane {
+	i, ok := slices.BinarySearchFunc(d.lanes, id, func(l digestLane, id ReplicaID) int { return cmp.Compare(l.id, id) })
+	if !ok {
+		return digestLane{id: id}
+	}
+	return d.lanes[i]
+}
+
+// Equal reports whether both are digests of the same state.
+func (d Digest) Equal(o Digest) bool {
+	return slices.EqualFunc(d.lanes, o.lanes, func(a, b digestLane) bool {
+		return a.id == b.id && a.seen.Equal(b.seen) && a.live.Equal(b.live)
+	})
+}
+
+// Covers reports whether a replica with digest d has seen every event that one with digest o has.
+// Once true of two states it stays true of d's later ones (a monotone read).
+func (d Digest) Covers(o Digest) bool {
+	for _, l := range o.lanes {
+		mine := d.lane(l.id)
+		if !mine.seen.Contains(l.seen) {
+			return false
+		}
+	}
+	return true
+}
+
+// Lacks reports whether a replica with digest o knows anything that one with digest d does not:
+// whether Since, asked of it, would return something.
+func (d Digest) Lacks(o Digest) bool {
+	for _, l := range o.lanes {
+		mine := d.lane(l.id)
+		if !mine.seen.Contains(l.seen) {
+			return true
+		}
+		if over := l.seen.Minus(l.live); !over.IsEmpty() {
+			if hit := intersection(mine.live, over); !hit.IsEmpty() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Seen reports whether the replica has seen an event.
+func (d Digest) Seen(e Dot) bool {
+	l := d.lane(e.Node)
+	return l.seen.Has(e.N)
+}
+
+const digestMagic = 0x1E
+
+// AppendBinary appends the canonical wire form (FORMAT.md); equal digests have equal bytes.
+func (d Digest) AppendBinary(b []byte) ([]byte, error) {
+	b = append(b, magic0, digestMagic, version)
+	b = binary.AppendUvarint(b, uint64(len(d.lanes)))
+	for _, l := range d.lanes {
+		b = binary.BigEndian.AppendUint64(b, uint64(l.id))
+		b = appendRuns(b, l.seen.Runs())
+		b = appendRuns(b, l.live.Runs())
+	}
+	return b, nil
+}
+
+// MarshalBinary returns the canonical wire form.
+func (d Digest) MarshalBinary() ([]byte, error) { return d.AppendBinary(nil) }
+
+// UnmarshalBinary sets d to the digest that b is the wire form of, and keeps nothing of b. Errors
+// match [ErrCorrupt] or [ErrVersion]; d is then unchanged.
+func (d *Digest) UnmarshalBinary(b []byte) error {
+	r := wire.NewReader(b)
+	if r.Byte() != magic0 || r.Byte() != digestMagic {
+		return fmt.Errorf("%w: not a digest", ErrCorrupt)
+	}
+	if v := r.Byte(); r.Err() == nil && v != version {
+		return fmt.Errorf("%w: %d, this package reads %d", ErrVersion, v, version)
+	}
+	var out Digest
+	n := r.Count(11) // an id, a run and the number of live runs
+	for last := ReplicaID(0); n > 0 && r.Err() == nil; n-- {
+		l := digestLane{id: ReplicaID(r.Uint64())}
+		l.seen, l.live = pushAll(readRuns(&r, nil)), pushAll(readRuns(&r, nil))
+		if l.id <= last || l.seen.IsEmpty() || !l.seen.Contains(l.live) {
+			r.Fail("replicas not ascending, or events that live and are not seen")
+		}
+		last = l.id
+		out.lanes = append(out.lanes, l)
+	}
+	if err := r.Done(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	*d = out
+	return nil
+}
+
+func pushAll(runs []interval.Range) interval.Set {
+	var s interval.Set
+	for _, r := range runs {
+		s.Push(r)
+	}
+	return s
+}

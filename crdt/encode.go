@@ -1,0 +1,221 @@
+package crdt
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+
+	"github.com/go-calm/calm/internal/interval"
+)
+
+// part is what a delta tells of one lane: the events, and which entries of the lane live of those.
+type part struct {
+	lane  int
+	seen  interval.Set
+	spans []span // ascending
+}
+
+// span is the entries from (included) to to (excluded) of lane.seqs; dead ones are passed over.
+type span struct{ from, to int }
+
+// encoder writes deltas. It is kept for its buffers.
+type encoder struct {
+	buf   []byte
+	named []slot // nodes named so far, in order: the number of named[i] is i+1
+	index []uint32
+	chain []slot
+}
+
+// encode writes a delta. Parts need not be sorted; they are after it.
+func (e *encoder) encode(s *Store, parts []part) Delta {
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(s.lanes[a.lane].id, s.lanes[b.lane].id) })
+	parts = slices.DeleteFunc(parts, func(p part) bool { return p.seen.IsEmpty() })
+	if len(parts) == 0 {
+		return Delta{}
+	}
+	root := s.tree.at(rootSlot).shape
+	b := append(e.buf[:0], magic0, magic1, version, byte(root.kind), root.codec)
+	b = binary.AppendUvarint(b, uint64(len(parts)))
+	live := 0
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint64(b, uint64(s.lanes[p.lane].id))
+		for _, sp := range p.spans {
+			live += sp.to - sp.from
+		}
+	}
+	e.named, e.index = e.named[:0], nil
+	if live > 32 {
+		e.index = make([]uint32, s.tree.count)
+	}
+	for i := range parts {
+		b = e.part(b, s, &parts[i])
+	}
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	e.buf = b
+	if cap(e.buf) > 1<<16 {
+		e.buf = nil // do not sit on the buffer of a rare big one
+		return Delta{slices.Clip(b)}
+	}
+	return Delta{slices.Clone(b)}
+}
+
+func (e *encoder) part(b []byte, s *Store, p *part) []byte {
+	l := &s.lanes[p.lane]
+	b = appendRuns(b, p.seen.Runs())
+	b = e.liveRuns(b, l, p.spans)
+	w := groupWriter{encoder: e, tree: s.tree, b: b}
+	for _, sp := range p.spans {
+		for i := sp.from; i < sp.to; i++ {
+			if l.slots[i] != noSlot {
+				w.event(uint32(p.lane), l.seqs[i], l.slots[i])
+			}
+		}
+	}
+	w.flush()
+	return w.b
+}
+
+// liveRuns writes the runs of the live events of spans.
+func (e *encoder) liveRuns(b []byte, l *lane, spans []span) []byte {
+	// Two passes, to write the number of runs before them: one to count, one to write.
+	count := uint64(0)
+	for pass := range 2 {
+		if pass == 1 {
+			b = binary.AppendUvarint(b, count)
+		}
+		next, lo, hi := uint64(1), uint64(0), uint64(0)
+		end := func() {
+			switch {
+			case lo == 0:
+			case pass == 0:
+				count++
+			default:
+				b = binary.AppendUvarint(b, lo-next)
+				b = binary.AppendUvarint(b, hi-lo)
+				next = hi + 2
+			}
+		}
+		for _, sp := range spans {
+			for i := sp.from; i < sp.to; i++ {
+				switch seq := l.seqs[i]; {
+				case l.slots[i] == noSlot:
+				case lo != 0 && seq == hi+1:
+					hi = seq
+				default:
+					end()
+					lo, hi = seq, seq
+				}
+			}
+		}
+		end()
+	}
+	return b
+}
+
+// number returns a node's number in the delta, if it was named.
+func (e *encoder) number(s slot) (uint64, bool) {
+	if s == rootSlot {
+		return 0, true
+	}
+	if e.index != nil {
+		n := e.index[s]
+		return uint64(n), n != 0
+	}
+	i := slices.Index(e.named, s)
+	return uint64(i + 1), i >= 0
+}
+
+func (e *encoder) name(s slot) {
+	if e.index != nil {
+		e.index[s] = uint32(len(e.named) + 1)
+	}
+	e.named = append(e.named, s)
+}
+
+// groupWriter collects events into groups that are as long as they can be, so that equal states
+// have equal bytes.
+type groupWriter struct {
+	*encoder
+	tree *tree
+	b    []byte
+
+	form   uint64
+	parent slot
+	shape  shape
+	count  uint64
+	body   int // where the group's entries start in b; its head is put before them at the end
+	head   []byte
+}
+
+func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
+	payload := ""
+	n := w.tree.at(s)
+	if n.leaf != 0 {
+		payload = w.tree.dot(s, laneIndex, seq).payload
+	}
+	form := uint64(formNew)
+	ref, named := w.number(s)
+	if named {
+		form = formRef
+	}
+	if payload != "" {
+		form |= formFlag
+	}
+	if w.count == 0 || w.form != form || !named && (w.parent != n.parent || w.shape != n.shape) {
+		w.flush()
+		w.form, w.parent, w.shape = form, n.parent, n.shape
+		if !named {
+			w.path(n.parent)
+		}
+		w.body = len(w.b)
+	}
+	w.count++
+	if named {
+		w.b = binary.AppendUvarint(w.b, ref)
+	} else {
+		w.b = binary.AppendUvarint(w.b, uint64(len(n.key)))
+		w.b = append(w.b, n.key...)
+		w.name(s)
+	}
+	if payload != "" {
+		w.b = binary.AppendUvarint(w.b, uint64(len(payload)))
+		w.b = append(w.b, payload...)
+	}
+}
+
+// path names the nodes from the root to s that are not named yet.
+func (w *groupWriter) path(s slot) {
+	w.chain = w.chain[:0]
+	for ; ; s = w.tree.at(s).parent {
+		if _, ok := w.number(s); ok {
+			break
+		}
+		w.chain = append(w.chain, s)
+	}
+	for _, s := range slices.Backward(w.chain) {
+		n := w.tree.at(s)
+		ref, _ := w.number(n.parent)
+		w.b = binary.AppendUvarint(w.b, 1<<formBits|formInner)
+		w.b = binary.AppendUvarint(w.b, ref)
+		w.b = append(w.b, byte(n.shape.kind), n.shape.codec)
+		w.b = binary.AppendUvarint(w.b, uint64(len(n.key)))
+		w.b = append(w.b, n.key...)
+		w.name(s)
+	}
+}
+
+// flush puts the head of the current group before its entries.
+func (w *groupWriter) flush() {
+	if w.count == 0 {
+		return
+	}
+	w.head = binary.AppendUvarint(w.head[:0], w.count<<formBits|w.form)
+	if w.form&^formFlag == formNew {
+		ref, _ := w.number(w.parent)
+		w.head = binary.AppendUvarint(w.head, ref)
+		w.head = append(w.head, byte(w.shape.kind), w.shape.codec)
+	}
+	w.b = slices.Insert(w.b, w.body, w.head...)
+	w.count = 0
+}
