@@ -14,11 +14,9 @@ package main
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"maps"
 	"os"
@@ -26,16 +24,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/module"
-	"golang.org/x/mod/zip"
+
+	"github.com/go-calm/calm/internal/tools/modproxy"
 )
 
 const (
-	path    = "github.com/go-calm/calm"
-	version = "v0.1.0" // known to nobody but a temporary cache
+	path    = modproxy.Module
+	version = "v0.1.0" // known to nobody but this program
 )
 
 //go:embed testdata/user.go.txt
@@ -66,13 +63,17 @@ func run(root, rev string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 
-	size, err := pack(root, rev, filepath.Join(tmp, "proxy"))
+	proxy, err := modproxy.New(tmp)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("packed %s at %s as %s: %d bytes\n", path, rev, version, size)
+	size, err := proxy.Add(root, rev, version)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("packed %s at %s: %d bytes\n", modproxy.Module, rev, size)
 
-	user, err := newUser(root, tmp)
+	user, err := newUser(proxy, filepath.Join(tmp, "module"))
 	if err != nil {
 		return err
 	}
@@ -108,72 +109,21 @@ func exe() string {
 	return ""
 }
 
-// pack writes the four files of one version below dir, as a module proxy serves
-// them, and returns the size of the zip.
-func pack(root, rev, dir string) (int64, error) {
-	dir = filepath.Join(dir, filepath.FromSlash(path), "@v")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return 0, err
-	}
-	info, err := json.Marshal(map[string]any{"Version": version, "Time": time.Now().UTC()})
-	if err != nil {
-		return 0, err
-	}
-	mod, err := exec.Command("git", "-C", root, "show", rev+":go.mod").Output()
-	if err != nil {
-		return 0, fmt.Errorf("git show %s:go.mod: %w", rev, err)
-	}
-	for name, b := range map[string][]byte{"list": []byte(version + "\n"), version + ".info": info, version + ".mod": mod} {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
-			return 0, err
-		}
-	}
-	f, err := os.Create(filepath.Join(dir, version+".zip"))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	// CreateFromVCS leaves the nested modules out, as the go command does.
-	if err := zip.CreateFromVCS(f, module.Version{Path: path, Version: version}, root, rev, ""); err != nil {
-		return 0, err
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	return size, errors.Join(err, f.Close())
-}
-
 // A user is an empty module with an environment of its own.
 type user struct {
 	dir string
 	env []string
 }
 
-func newUser(root, tmp string) (*user, error) {
-	u := &user{dir: filepath.Join(tmp, "module")}
-	if err := os.Mkdir(u.dir, 0o777); err != nil {
+func newUser(proxy *modproxy.Proxy, dir string) (*user, error) {
+	if err := os.Mkdir(dir, 0o777); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(u.dir, "main.go"), program, 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), program, 0o666); err != nil {
 		return nil, err
 	}
-	out, err := exec.Command("go", "env", "GOMODCACHE", "GOPROXY").Output()
-	if err != nil {
-		return nil, fmt.Errorf("go env: %w", err)
-	}
-	cache, proxy, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	// -modcacherw lets the temporary cache be removed.
-	u.env = append(os.Environ(),
-		"GOPROXY="+fileURL(filepath.Join(tmp, "proxy"))+","+fileURL(filepath.Join(cache, "cache", "download"))+","+proxy,
-		"GOMODCACHE="+filepath.Join(tmp, "cache"), "GONOSUMDB="+path, "GOFLAGS=-mod=mod -modcacherw",
-		"GOWORK=off", "GOPRIVATE=", "GONOPROXY=", "PWD="+u.dir)
-	return u, nil
-}
-
-func fileURL(dir string) string {
-	dir = filepath.ToSlash(dir)
-	if !strings.HasPrefix(dir, "/") {
-		dir = "/" + dir // a drive letter
-	}
-	return "file://" + dir
+	env, err := proxy.Env()
+	return &user{dir, append(env, "PWD="+dir)}, err
 }
 
 func (u *user) run(name string, args ...string) (string, error) {
