@@ -1,3 +1,77 @@
-// Package calm is the map of a library of coordination-avoidance primitives.
-// It holds no code; the packages below it do.
+// Package calm is the map of a library of coordination-avoidance primitives: what
+// lets the parts of a distributed program go on without first agreeing. It holds no
+// code; the packages below it do.
+//
+// A distributed program is slow where its parts must agree before they go on, and
+// most of the time they need not. What only grows can be merged in any order. What has
+// one owner needs no agreement. What is bounded can refuse work without a view of the
+// whole. What bears a causal timestamp can be ordered later. Each package is one of
+// these answers, and none of the five asks for another but crdt, which stands on clock
+// and lattice.
+//
+// # What replicates
+//
+// Values that every replica changes at will, and that are equal wherever the same changes
+// have arrived: package [github.com/go-calm/calm/crdt].
+//
+//	I want to …                                              use
+//	keep a set that every replica adds to and removes from   crdt.Set
+//	count on every replica, up and down                      crdt.Counter
+//	count up only, and act when a number is reached          crdt.GCounter
+//	keep one value, the last one written                     crdt.LWW
+//	keep any of these by key, nested                         crdt.Map
+//	keep a record of several of these                        crdt.OpenStruct
+//	change several of them in one step                       crdt.Store
+//	keep replicas equal over any transport                   antientropy.Node
+//	test that what I built of them converges                 crdttest.Run
+//
+// # What merges
+//
+// State that only grows, as plain Go values: package [github.com/go-calm/calm/lattice].
+//
+//	I want to …                                              use
+//	keep a high or a low mark                                lattice.Max, lattice.Min
+//	know whether it happened anywhere, or everywhere         lattice.Any, lattice.All
+//	collect what was seen                                    lattice.Set
+//	merge by key                                             lattice.Map
+//	merge several things side by side                        lattice.Pair
+//	send only what the other side lacks                      lattice.Delta
+//	check the laws of a lattice of my own                    latticetest.Run
+//
+// # When
+//
+// Timestamps and version vectors: package [github.com/go-calm/calm/clock].
+//
+//	I want to …                                              use
+//	stamp events so that causes come first                   clock.Clock
+//	store, print and compare such stamps                     clock.Timestamp
+//	break ties between nodes                                 clock.Stamp
+//	know which of two versions came first, or neither        clock.Vector
+//	remember which events I have seen, gaps and all          clock.Context
+//
+// # Who owns what
+//
+// Placement that every process computes alike: package [github.com/go-calm/calm/shard].
+//
+//	I want to …                                              use
+//	find the node that owns a key                            shard.Map
+//	change the nodes while others look keys up               shard.Live
+//	number buckets without a table                           shard.JumpBack
+//	hash alike in every process and release                  shard.Hash
+//
+// # How much
+//
+// What happens at full capacity: package [github.com/go-calm/calm/backpressure].
+//
+//	I want to …                                              use
+//	hand work over through a bounded queue                   backpressure.Queue
+//	say, or learn, why work was refused                      backpressure.Overload
+//
+// Reads come in two kinds, and the comment of each method says which it is. A monotone
+// read, once true, stays true whatever is merged, and may be acted on without asking
+// anyone. A snapshot read is true of this replica now.
+//
+// None of the packages has an init function, changes a package variable, logs, or
+// starts a goroutine that its owner cannot stop. Programs that a person runs are in
+// the nested module examples.
 package calm

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"go/ast"
+	"go/format"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -47,6 +49,12 @@ func TestReadmeProgram(t *testing.T) {
 			want = m[2]
 			break
 		}
+	}
+	if n := len(regexp.MustCompile(`(?m)^.*\S`).FindAllString(program, -1)); n > 15 {
+		t.Errorf("the README's program has %d lines, 15 are meant", n)
+	}
+	if f, err := format.Source([]byte(program)); err != nil || string(f) != program {
+		t.Errorf("the README's program is not in gofmt's form; it is (%v)\n%s", err, f)
 	}
 	if program == "" || want == "" {
 		t.Fatal("the README has no Go block followed by a text block")
@@ -125,35 +133,122 @@ func TestPagesNameTests(t *testing.T) {
 // span as package.Symbol or package.Type.Method.
 func TestPagesNameSymbols(t *testing.T) {
 	root := checkoutRoot(t)
-	known, tops := map[string]bool{}, map[string]bool{}
+	known := symbols(t)
+	span := regexp.MustCompile("`[*&]?(\\w+)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)[^`]*`")
+	for name, text := range pages(t, root) {
+		for _, m := range span.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			if known[m[1]] && !known[m[1]+"."+m[2]] {
+				t.Errorf("%s names %s.%s, which is not there", name, m[1], m[2])
+			}
+		}
+	}
+	// The map of the library is a page too, without code spans.
+	doc, err := os.ReadFile(filepath.Join(root, "doc.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(\w+)\.([A-Z]\w*)`).FindAllStringSubmatch(string(doc), -1) {
+		if !known[m[1]+"."+m[2]] {
+			t.Errorf("doc.go names %s, which is not there", m[0])
+		}
+	}
+}
+
+// TestDocLinks finds what the comments of a package put in brackets: [Name],
+// [Type.Method], and [package.Name] of this module. Where it is missing, go doc shows
+// the brackets, and the reader looks for what was never built.
+func TestDocLinks(t *testing.T) {
+	known := symbols(t)
+	link := regexp.MustCompile(`(?:^|[^\w\])])\[\*?(?:(\w+)\.)??([A-Z]\w*(?:\.[A-Z]\w*)?)\]`)
+	_, files := sources(t)
+	for _, s := range files {
+		if moduleOf(s.path) != "." || s.test {
+			continue
+		}
+		own := path.Base(s.dir())
+		for _, text := range docComments(s.file) {
+			for _, m := range link.FindAllStringSubmatch(text, -1) {
+				pkg, name := m[1], m[2]
+				if pkg == "" {
+					pkg = own
+				}
+				if known[pkg] && !known[pkg+"."+name] {
+					t.Errorf("%s links [%s], which is not there", s.path, strings.TrimPrefix(pkg+"."+name, own+"."))
+				}
+			}
+		}
+	}
+}
+
+// docComments are the comments that go doc shows, of exported names or not, without
+// the lines that are code.
+func docComments(f *ast.File) (texts []string) {
+	add := func(g *ast.CommentGroup) {
+		var prose []string
+		for line := range strings.Lines(g.Text()) {
+			if !strings.HasPrefix(line, "\t") && !strings.HasPrefix(line, "    ") {
+				prose = append(prose, line)
+			}
+		}
+		texts = append(texts, strings.Join(prose, ""))
+	}
+	add(f.Doc)
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			add(d.Doc)
+		case *ast.GenDecl:
+			add(d.Doc)
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					add(spec.Doc)
+				case *ast.ValueSpec:
+					add(spec.Doc)
+				}
+			}
+		}
+	}
+	return texts
+}
+
+// symbols holds the name of each package of the root module, and package.Symbol,
+// package.Type.Method and package.Type.Field for all that it declares or, from a
+// struct it embeds, promotes.
+func symbols(t *testing.T) map[string]bool {
+	t.Helper()
+	known := map[string]bool{}
+	embeds := map[string][]string{} // type → embedded types of its package
 	for _, p := range allDocs(t) {
 		base := path.Base(p.rel)
-		tops[base] = true
+		known[base] = true
+		add := func(parts ...string) { known[base+"."+strings.Join(parts, ".")] = true }
 		for _, s := range p.files {
 			for _, d := range s.file.Decls {
 				switch d := d.(type) {
 				case *ast.FuncDecl:
-					name := d.Name.Name
-					if d.Recv != nil {
-						name = receiver(d.Recv.List[0].Type) + "." + name
+					if d.Recv == nil {
+						add(d.Name.Name)
+					} else {
+						add(typeName(d.Recv.List[0].Type), d.Name.Name)
 					}
-					known[base+"."+name] = true
 				case *ast.GenDecl:
 					for _, spec := range d.Specs {
 						switch spec := spec.(type) {
 						case *ast.TypeSpec:
-							known[base+"."+spec.Name.Name] = true
-							ast.Inspect(spec.Type, func(n ast.Node) bool {
-								if f, ok := n.(*ast.Field); ok {
-									for _, id := range f.Names {
-										known[base+"."+spec.Name.Name+"."+id.Name] = true
-									}
+							add(spec.Name.Name)
+							for _, f := range fields(spec.Type) {
+								for _, id := range f.Names {
+									add(spec.Name.Name, id.Name)
 								}
-								return true
-							})
+								if len(f.Names) == 0 {
+									full := base + "." + spec.Name.Name
+									embeds[full] = append(embeds[full], base+"."+typeName(f.Type))
+								}
+							}
 						case *ast.ValueSpec:
 							for _, id := range spec.Names {
-								known[base+"."+id.Name] = true
+								add(id.Name)
 							}
 						}
 					}
@@ -161,17 +256,31 @@ func TestPagesNameSymbols(t *testing.T) {
 			}
 		}
 	}
-	span := regexp.MustCompile("`[*&]?(\\w+)\\.([A-Z]\\w*(?:\\.\\w+)?)[^`]*`")
-	for name, text := range pages(t, root) {
-		for _, m := range span.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
-			if tops[m[1]] && !known[m[1]+"."+m[2]] {
-				t.Errorf("%s names %s.%s, which is not there", name, m[1], m[2])
+	for outer, inner := range embeds {
+		for name := range maps.Clone(known) {
+			for _, e := range inner {
+				if rest, ok := strings.CutPrefix(name, e+"."); ok {
+					known[outer+"."+rest] = true
+				}
 			}
 		}
 	}
+	return known
 }
 
-func receiver(e ast.Expr) string {
+// fields are those of a struct, or the methods of an interface.
+func fields(e ast.Expr) []*ast.Field {
+	switch x := e.(type) {
+	case *ast.StructType:
+		return x.Fields.List
+	case *ast.InterfaceType:
+		return x.Methods.List
+	}
+	return nil
+}
+
+// typeName is T in T, *T, T[A] and *T[A, B].
+func typeName(e ast.Expr) string {
 	for {
 		switch x := e.(type) {
 		case *ast.StarExpr:
@@ -180,6 +289,8 @@ func receiver(e ast.Expr) string {
 			e = x.X
 		case *ast.IndexListExpr:
 			e = x.X
+		case *ast.SelectorExpr:
+			return x.Sel.Name
 		case *ast.Ident:
 			return x.Name
 		default:
