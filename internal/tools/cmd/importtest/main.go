@@ -1,7 +1,7 @@
 // Command importtest does what a user does on the day of a release, without one:
 // it packs the module at HEAD as a version, serves it from a file tree as a Go
 // module proxy, gets it in an empty module, and builds and runs a program that
-// uses each package.
+// uses each package and a test that uses each kit.
 //
 //	importtest [-root dir] [-rev HEAD]
 //
@@ -37,6 +37,9 @@ const (
 
 //go:embed testdata/user.go.txt
 var program []byte
+
+//go:embed testdata/user_test.go.txt
+var tests []byte
 
 //go:embed testdata/want.txt
 var want string
@@ -82,6 +85,7 @@ func run(root, rev string) (err error) {
 		{"get", path},
 		{"mod", "tidy"},
 		{"vet", "."},
+		{"test", "."},
 		{"build", "-o", filepath.Join(tmp, "user"+exe()), "."},
 	} {
 		if _, err := user.run("go", args...); err != nil {
@@ -119,8 +123,10 @@ func newUser(proxy *modproxy.Proxy, dir string) (*user, error) {
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), program, 0o666); err != nil {
-		return nil, err
+	for name, src := range map[string][]byte{"main.go": program, "main_test.go": tests} {
+		if err := os.WriteFile(filepath.Join(dir, name), src, 0o666); err != nil {
+			return nil, err
+		}
 	}
 	env, err := proxy.Env()
 	return &user{dir, append(env, "PWD="+dir)}, err
