@@ -191,6 +191,9 @@ func (s *Set) Minus(o Set) Set {
 // Equal reports whether both sets hold the same numbers.
 func (s *Set) Equal(o Set) bool { return slices.Equal(s.runs, o.runs) }
 
+// Clear empties the set and keeps its memory for what comes.
+func (s *Set) Clear() { s.runs = s.runs[:0] }
+
 // Clone returns a copy that shares nothing with s.
 func (s *Set) Clone() Set { return Set{slices.Clone(s.runs)} }
 

@@ -109,6 +109,9 @@ func TestSetAtTheEdges(t *testing.T) {
 	s.AddRange(5, 4)
 	require.Len(t, s.Runs(), 1)
 
+	s.Clear()
+	require.True(t, s.IsEmpty() && !s.Has(5))
+
 	var p Set
 	require.False(t, p.Push(Range{3, 2}), "backwards")
 	require.True(t, p.Push(Range{3, 4}))
