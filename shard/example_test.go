@@ -1,0 +1,113 @@
+package shard_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-calm/calm/shard"
+)
+
+func ExampleNew() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}, {ID: "cat"}})
+	if err != nil {
+		panic(err)
+	}
+	for _, key := range []string{"user:1", "user:2", "user:3"} {
+		fmt.Println(key, m.Owner(key).ID)
+	}
+	s := m.Stats()
+	fmt.Printf("%d slots, the fullest node at %.2f of its share\n", s.Slots, s.Peak)
+	// Output:
+	// user:1 bob
+	// user:2 bob
+	// user:3 ann
+	// 4096 slots, the fullest node at 1.03 of its share
+}
+
+func ExampleMap_Owners() {
+	m, err := shard.New([]shard.Node{
+		{ID: "ann", Zone: "eu"}, {ID: "bob", Zone: "eu"}, {ID: "cat", Zone: "us"}, {ID: "dan", Zone: "us"},
+	}, shard.Replicas(2))
+	if err != nil {
+		panic(err)
+	}
+	for n := range m.Owners(m.Slot("user:1")) {
+		fmt.Println(n.ID, n.Zone)
+	}
+	// Output:
+	// bob eu
+	// dan us
+}
+
+func ExampleMap_Without() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}, {ID: "cat"}})
+	if err != nil {
+		panic(err)
+	}
+	without, err := m.Without("bob")
+	if err != nil {
+		panic(err)
+	}
+	again, err := without.With(shard.Node{ID: "bob"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(m.Fingerprint() == without.Fingerprint(), m.Fingerprint() == again.Fingerprint())
+
+	_, err = m.Without("eve")
+	fmt.Println(errors.Is(err, shard.ErrUnknown), err)
+	// Output:
+	// false true
+	// true shard: node "eve": no such node in the map
+}
+
+func ExampleLive() {
+	var live shard.Live
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}})
+	if err != nil {
+		panic(err)
+	}
+	live.Store(m) // whenever membership changes
+
+	now := live.Load() // once per request
+	fmt.Println(now.Owner("user:1") == now.Owner("user:1"))
+	// Output: true
+}
+
+func ExampleStrict() {
+	_, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}}, shard.Replicas(3), shard.Strict())
+	fmt.Println(err)
+	// Output: shard: too few nodes or zones for the replicas: 3 replicas on 2 nodes
+}
+
+func ExampleNodeError() {
+	_, err := shard.New([]shard.Node{{ID: "ann", Weight: -1}})
+	var bad *shard.NodeError
+	fmt.Println(errors.As(err, &bad), bad.ID, errors.Is(err, shard.ErrWeight))
+	// Output: true ann true
+}
+
+func ExampleOptionError() {
+	_, err := shard.New([]shard.Node{{ID: "ann"}}, shard.Slots(1000))
+	fmt.Println(err)
+	// Output: shard: Slots 1000: must be a power of two from 1 to 1<<24
+}
+
+func ExampleJumpBack() {
+	// Where a key lies changes rarely as buckets are added, and then to the new one.
+	h := shard.Hash("user:1", 0)
+	for _, n := range []int{4, 5, 6, 7, 8} {
+		fmt.Print(shard.JumpBack(h, n), " ")
+	}
+	// Output: 3 4 4 4 4
+}
+
+func ExampleJump() {
+	fmt.Println(shard.Jump(42, 57))
+	// Output: 43
+}
+
+func ExampleHash() {
+	fmt.Printf("%x %x\n", shard.Hash("user:1", 0), shard.Hash("user:1", 1))
+	// Output: 3b73022fd91e4012 1066edc72552058
+}

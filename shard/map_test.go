@@ -1,0 +1,479 @@
+package shard
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// times multiplies the counts of heavy tests by CALM_CHECKS.
+func times(n int) int {
+	if f, err := strconv.Atoi(os.Getenv("CALM_CHECKS")); err == nil && f > 0 {
+		return n * f
+	}
+	return n
+}
+
+func nodeSet(n int) []Node {
+	nodes := make([]Node, n)
+	for i := range nodes {
+		nodes[i] = Node{ID: fmt.Sprintf("node-%05d.dc1.example:8080", i)}
+	}
+	return nodes
+}
+
+func must(t testing.TB, nodes []Node, opts ...Option) *Map {
+	t.Helper()
+	m, err := New(nodes, opts...)
+	require.NoError(t, err)
+	return m
+}
+
+func drawNodes(t *rapid.T, most int) []Node {
+	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,3}`), 1, most, rapid.ID[string]).Draw(t, "ids")
+	weights := rapid.SampledFrom([][]float64{{0}, {0, 1}, {1, 2, 3}, {0.5, 1e-3, 7}, {1e300, 1e-300, 1}}).Draw(t, "weights")
+	zones := rapid.SampledFrom([][]string{{""}, {"a", "b"}, {"a", "b", "c", ""}, {"a/1", "a/2", "b/1", "b"}, {"a/1/x", "a/1/y", "b/2/x"}}).Draw(t, "zones")
+	var nodes []Node
+	for _, id := range ids {
+		nodes = append(nodes, Node{id, rapid.SampledFrom(weights).Draw(t, "w"), rapid.SampledFrom(zones).Draw(t, "z")})
+	}
+	return nodes
+}
+
+func drawOptions(t *rapid.T) []Option {
+	return []Option{
+		Slots(1 << rapid.IntRange(0, 8).Draw(t, "slots")),
+		Replicas(rapid.IntRange(1, 4).Draw(t, "replicas")),
+		Slack(rapid.SampledFrom([]float64{0, 0.05, 0.3, 1}).Draw(t, "slack")),
+		Seed(rapid.Uint64().Draw(t, "seed")),
+	}
+}
+
+func TestPlacementEqualsTheNaiveMatching(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes, err := sortNodes(drawNodes(t, 12))
+		require.NoError(t, err)
+		cfg, err := newConfig(len(nodes), append(drawOptions(t), Replicas(1)))
+		require.NoError(t, err)
+		p, err := newPlacement(nodes, cfg)
+		require.NoError(t, err)
+		got := p.place()
+
+		lower, upper := make([]int, len(nodes)), make([]int, len(nodes))
+		for i, s := range p.zones.shares(p.weight, p.leaves, p.slots, 1) {
+			share := float64(s) / (1 << grain)
+			lower[i] = max(int(share*(1-2*cfg.slack)), 0)
+			upper[i] = min(max(int(share*(1+cfg.slack)), int(math.Ceil(share))), p.slots)
+		}
+		for s, pos := range naive(p, lower, upper) {
+			require.Equal(t, p.order[pos], got[s], "slot %d", s)
+		}
+	})
+}
+
+func TestSameSetSameMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes, opts := drawNodes(t, 12), drawOptions(t)
+		want, err := New(nodes, opts...)
+		require.NoError(t, err)
+
+		same := func(m *Map, how string) {
+			require.Equal(t, want.owners, m.owners, how)
+			require.Equal(t, want.nodes, m.nodes, how)
+			require.Equal(t, want.Fingerprint(), m.Fingerprint(), how)
+		}
+		shuffled, err := New(rapid.Permutation(nodes).Draw(t, "order"), opts...)
+		require.NoError(t, err)
+		same(shuffled, "in another order")
+
+		// Any walk of With and Without that ends at the same set.
+		walk, err := New([]Node{{ID: "origin"}}, opts...)
+		require.NoError(t, err)
+		for _, n := range rapid.Permutation(nodes).Draw(t, "walk") {
+			other := n
+			other.Weight++
+			other.Zone += "x"
+			if rapid.Bool().Draw(t, "detour") {
+				walk, err = walk.With(other, Node{ID: "detour"})
+				require.NoError(t, err)
+				walk, err = walk.Without("detour")
+				require.NoError(t, err)
+			}
+			walk, err = walk.With(n)
+			require.NoError(t, err)
+		}
+		walk, err = walk.Without("origin")
+		require.NoError(t, err)
+		same(walk, "by a walk of With and Without")
+	})
+}
+
+// A slot's replicas are distinct nodes, and at every zone the replicas are spread over the zones
+// below it as evenly as the nodes there allow.
+func TestReplicasAreSpread(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := drawNodes(t, 12)
+		m, err := New(nodes, drawOptions(t)...)
+		require.NoError(t, err)
+		weights := slices.Repeat([]uint64{1}, len(m.nodes))
+		tree, leaves := newZones(m.nodes, weights)
+		for s := range m.slots {
+			seen, used := map[int]bool{}, make([]int, len(tree))
+			for r := range m.replicas {
+				o := int(m.owners[r*m.slots+s])
+				require.False(t, seen[o], "a node twice in slot %d", s)
+				seen[o] = true
+				for z := leaves[o]; z >= 0; z = tree[z].parent {
+					used[z]++
+				}
+			}
+			for z := range tree {
+				for _, a := range tree[z].children {
+					for _, b := range tree[z].children {
+						if used[a] > used[b]+1 {
+							require.Equal(t, tree[b].nodes, used[b], "slot %d: zone %d has room, yet zone %d holds more", s, b, a)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestBoundsHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := drawNodes(t, 12)
+		for i := range nodes {
+			nodes[i].Weight = min(max(nodes[i].Weight, 0.1), 10)
+		}
+		slack := rapid.SampledFrom([]float64{0, 0.02, 0.05, 0.5}).Draw(t, "slack")
+		m, err := New(nodes, Slots(1024), Slack(slack), Seed(rapid.Uint64().Draw(t, "seed")))
+		require.NoError(t, err)
+		count := make([]int, len(nodes))
+		for _, o := range m.owners {
+			count[o]++
+		}
+		for i, n := range count {
+			require.True(t, within(n, floatShare(m.nodes, i, 1024), slack), "node %d holds %d of %f", i, n, floatShare(m.nodes, i, 1024))
+		}
+	})
+}
+
+func TestBoundsHoldWithReplicasInZones(t *testing.T) {
+	for _, slack := range []float64{0, 0.05} {
+		for _, racks := range []int{3, 4, 7} {
+			nodes := nodeSet(24)
+			for i := range nodes {
+				nodes[i].Zone = fmt.Sprintf("rack-%d", i%racks)
+			}
+			m := must(t, nodes, Slots(4096), Replicas(3), Slack(slack))
+			count := make([]int, len(nodes))
+			for _, o := range m.owners {
+				count[o]++
+			}
+			members := make([]int, racks)
+			for i := range nodes {
+				members[i%racks]++
+			}
+			for i, n := range count {
+				share := 3 * 4096 / float64(racks) / float64(members[i%racks])
+				if racks != 3 {
+					share = 3 * 4096 / 24.0
+				}
+				require.True(t, within(n, share, slack), "slack %v, %d racks: node %d holds %d of %f", slack, racks, i, n, share)
+			}
+		}
+	}
+}
+
+func TestALonelyZoneHoldsAReplicaOfEverySlot(t *testing.T) {
+	nodes := nodeSet(10)
+	for i := range nodes {
+		nodes[i].Zone = "many"
+	}
+	nodes[0].Zone = "one"
+	m := must(t, nodes, Slots(1024), Replicas(2), Slack(0))
+	count := make([]int, 10)
+	for _, o := range m.owners {
+		count[o]++
+	}
+	require.Equal(t, 1024, count[0])
+	for _, n := range count[1:] {
+		require.InDelta(t, 1024/9.0, n, 1)
+	}
+}
+
+func TestExactWeights(t *testing.T) {
+	nodes := nodeSet(50)
+	for i := range nodes {
+		nodes[i].Weight = float64(1 + i%4)
+	}
+	m := must(t, nodes, Slack(0))
+	count := make([]int, len(nodes))
+	for _, o := range m.owners {
+		count[o]++
+	}
+	for i, n := range count {
+		require.InDelta(t, floatShare(m.nodes, i, m.slots), n, 1)
+	}
+}
+
+// The peers' classic: dividing a uniform hash by the weight gives 66.7/22.8/10.5 here.
+func TestWeightedChoiceIsProportional(t *testing.T) {
+	nodes := []Node{{ID: "a", Weight: 1}, {ID: "b", Weight: 0.5}, {ID: "c", Weight: 0.25}}
+	m := must(t, nodes, Slots(1<<16), Slack(1)) // bounds so wide that only the scores decide
+	count := make([]float64, 3)
+	for _, o := range m.owners {
+		count[o]++
+	}
+	for i, want := range []float64{4. / 7, 2. / 7, 1. / 7} {
+		require.InDelta(t, want, count[i]/(1<<16), 0.008)
+	}
+}
+
+func moved(a, b *Map) (all, gone int) {
+	for s := range a.slots {
+		for r := range a.replicas {
+			from, to := a.nodes[a.owners[r*a.slots+s]].ID, b.nodes[b.owners[r*b.slots+s]].ID
+			if from != to {
+				all++
+				if b.Node(from) == nil || a.Node(to) == nil {
+					gone++
+				}
+			}
+		}
+	}
+	return all, gone
+}
+
+// With the default slack, removing or adding one of 100 nodes moves little more than it must.
+func TestMovesAreFew(t *testing.T) {
+	m := must(t, nodeSet(100), Slots(1<<16))
+	all, must1 := 0, 0
+	for i := range 6 {
+		less, err := m.Without(m.nodes[i*13].ID)
+		require.NoError(t, err)
+		a, g := moved(m, less)
+		more, err := m.With(Node{ID: fmt.Sprint("new", i)})
+		require.NoError(t, err)
+		a2, g2 := moved(m, more)
+		all, must1 = all+a+a2, must1+g+g2
+	}
+	t.Logf("%d moves, %d of them from a node that left or to one that came: %.3f", all, must1, float64(all)/float64(must1))
+	require.Less(t, float64(all), 1.05*float64(must1))
+}
+
+func TestWithFullSlackOnlyTheChangedNodeMoves(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := drawNodes(t, 10)
+		for i := range nodes {
+			nodes[i].Weight = 1
+		}
+		m, err := New(nodes, Slots(64), Slack(1), Seed(rapid.Uint64().Draw(t, "seed")))
+		require.NoError(t, err)
+		bounded := false // even a slack of 1 binds where it lets a node hold less than it would
+		check := func(a, b *Map) {
+			for _, x := range []*Map{a, b} {
+				count := make([]int, len(x.nodes))
+				for _, o := range x.owners {
+					count[o]++
+				}
+				bounded = bounded || slices.Max(count) >= 2*64/len(x.nodes)
+			}
+			if all, gone := moved(a, b); !bounded {
+				require.Equal(t, gone, all)
+			}
+		}
+		more, err := m.With(Node{ID: "NEW"})
+		require.NoError(t, err)
+		check(m, more)
+	})
+}
+
+func TestLookupsAgree(t *testing.T) {
+	m := must(t, nodeSet(20), Slots(4096), Replicas(3), Seed(9))
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		key := strconv.FormatUint(rnd.Uint64()>>(rnd.IntN(64)), 36)
+		owner := m.Owner(key)
+		require.Same(t, owner, m.OwnerBytes([]byte(key)))
+		require.Equal(t, m.Slot(key), m.SlotBytes([]byte(key)))
+		require.Less(t, int(m.Slot(key)), m.Slots())
+		owners := slices.Collect(m.Owners(m.Slot(key)))
+		require.Len(t, owners, 3)
+		require.Same(t, owner, owners[0])
+		n := rnd.Uint64()
+		require.Same(t, m.OwnerUint64(n), slices.Collect(m.Owners(m.SlotUint64(n)))[0])
+	}
+	require.Empty(t, slices.Collect(m.Owners(4096)))
+	require.Empty(t, slices.Collect(m.Owners(math.MaxUint32)))
+	for range m.Owners(0) {
+		break
+	}
+}
+
+func TestOneSlot(t *testing.T) {
+	m := must(t, nodeSet(3), Slots(1), Replicas(2))
+	require.Equal(t, Slot(0), m.Slot("anything"))
+	require.NotNil(t, m.Owner("anything"))
+	require.NotNil(t, m.OwnerUint64(7))
+	require.Equal(t, 1, m.Slots())
+}
+
+// More nodes than slots is fine: some hold nothing.
+func TestMoreNodesThanSlots(t *testing.T) {
+	m := must(t, nodeSet(100), Slots(16), Replicas(2))
+	count := make([]int, 100)
+	for _, o := range m.owners {
+		count[o]++
+	}
+	require.Equal(t, 1, slices.Max(count[:]))
+}
+
+func TestDefaultSlots(t *testing.T) {
+	for n, want := range map[int]int{1: 4096, 8: 4096, 9: 8192, 100: 65536, 1000: 65536, 4000: 131072, 10000: 262144, MaxNodes: 1 << 21} {
+		c := config{}
+		require.Equal(t, want, c.slotsFor(n), "%d nodes", n)
+		require.GreaterOrEqual(t, want, 20*n)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	one := Node{ID: "a"}
+	for name, c := range map[string]struct {
+		nodes []Node
+		opts  []Option
+		want  error
+	}{
+		"no nodes":              {nil, nil, ErrNoNodes},
+		"too many nodes":        {make([]Node, MaxNodes+1), nil, ErrOption},
+		"an empty ID":           {[]Node{one, {}}, nil, ErrEmptyID},
+		"an ID twice":           {[]Node{one, {ID: "b"}, one}, nil, ErrDuplicate},
+		"a NaN weight":          {[]Node{{ID: "a", Weight: math.NaN()}}, nil, ErrWeight},
+		"an infinite weight":    {[]Node{{ID: "a", Weight: math.Inf(1)}}, nil, ErrWeight},
+		"a negative weight":     {[]Node{{ID: "a", Weight: -1}}, nil, ErrWeight},
+		"negative slots":        {[]Node{one}, []Option{Slots(-1)}, ErrOption},
+		"too many slots":        {[]Node{one}, []Option{Slots(1 << 25)}, ErrOption},
+		"slots, no power of 2":  {[]Node{one}, []Option{Slots(100)}, ErrOption},
+		"no replicas":           {[]Node{one}, []Option{Replicas(0)}, ErrOption},
+		"too many replicas":     {[]Node{one}, []Option{Replicas(256)}, ErrOption},
+		"negative slack":        {[]Node{one}, []Option{Slack(-0.1)}, ErrOption},
+		"NaN slack":             {[]Node{one}, []Option{Slack(math.NaN())}, ErrOption},
+		"strict, few nodes":     {[]Node{one}, []Option{Strict(), Replicas(2)}, ErrReplicas},
+		"strict, too few zones": {[]Node{one, {ID: "b"}}, []Option{Strict(), Replicas(2)}, ErrReplicas},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := New(c.nodes, c.opts...)
+			require.Nil(t, m)
+			require.ErrorIs(t, err, c.want)
+			require.Contains(t, err.Error(), "shard: ")
+		})
+	}
+	_, err := must(t, nodeSet(2)).Without("ghost")
+	require.ErrorIs(t, err, ErrUnknown)
+	var ne *NodeError
+	require.ErrorAs(t, err, &ne)
+	require.Equal(t, "ghost", ne.ID)
+	_, err = must(t, nodeSet(1)).Without(nodeSet(1)[0].ID)
+	require.ErrorIs(t, err, ErrNoNodes)
+	_, err = must(t, nodeSet(1)).With(Node{ID: "x"}, Node{ID: "x"})
+	require.ErrorIs(t, err, ErrDuplicate)
+	strict := must(t, []Node{{ID: "a", Zone: "x/1"}, {ID: "b", Zone: "y/1"}}, Strict(), Replicas(2))
+	_, err = strict.Without("a")
+	require.ErrorIs(t, err, ErrReplicas)
+}
+
+func TestFewerNodesThanReplicas(t *testing.T) {
+	m := must(t, nodeSet(2), Slots(64), Replicas(3))
+	require.Equal(t, 2, m.Replicas())
+	require.Len(t, slices.Collect(m.Owners(5)), 2)
+	m, err := m.With(Node{ID: "c"}, Node{ID: "d"})
+	require.NoError(t, err)
+	require.Equal(t, 3, m.Replicas())
+}
+
+func TestNothingIsSharedWithTheCaller(t *testing.T) {
+	nodes := nodeSet(3)
+	m := must(t, nodes)
+	id := m.nodes[0].ID
+	nodes[0].ID = "changed"
+	require.Equal(t, id, m.nodes[0].ID)
+}
+
+func TestLookupsDoNotAllocate(t *testing.T) {
+	m := must(t, nodeSet(10))
+	b := []byte("user:00001234 and a longer tail of it")
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		m.Owner("user:00001234")
+		m.OwnerBytes(b)
+		m.OwnerUint64(7)
+		m.Slot("user:00001234")
+		for n := range m.Owners(3) {
+			_ = n
+		}
+	}))
+}
+
+// Over random keys each node gets its share of keys as it gets its share of slots.
+func TestKeysSpreadEvenly(t *testing.T) {
+	m := must(t, nodeSet(10), Slots(1024))
+	for name, key := range map[string]func(i int) string{
+		"numbers":  strconv.Itoa,
+		"prefixed": func(i int) string { return fmt.Sprintf("user:%08d", i) },
+		"suffixed": func(i int) string { return fmt.Sprintf("%08d:orders-of-this-very-customer", i) },
+		"binary":   func(i int) string { return string([]byte{byte(i), byte(i >> 8), byte(i >> 16), 0, 0, 0, 0, 0}) },
+		"long":     func(i int) string { return fmt.Sprintf("%0100d", i) },
+	} {
+		const keys = 200_000
+		hits := make([]float64, m.slots)
+		for i := range keys {
+			hits[m.Slot(key(i))]++
+		}
+		require.True(t, chiSquareFits(hits, keys), name)
+	}
+	hits := make([]float64, m.slots)
+	for i := range 200_000 {
+		hits[m.SlotUint64(uint64(i))]++
+	}
+	require.True(t, chiSquareFits(hits, 200_000), "uint64")
+	for _, shift := range []int{8, 24, 40, 46} {
+		clear(hits)
+		for i := range 200_000 {
+			hits[m.SlotUint64(uint64(i)<<shift)]++
+		}
+		require.True(t, chiSquareFits(hits, 200_000), "uint64 << %d", shift)
+	}
+}
+
+// chiSquareFits reports whether the counts are as even as chance makes them, to 5 deviations
+// on either side: a suspiciously even spread is a weak hash as well.
+func chiSquareFits(hits []float64, total float64) bool {
+	want, chi := total/float64(len(hits)), 0.0
+	for _, h := range hits {
+		chi += (h - want) * (h - want) / want
+	}
+	free := float64(len(hits) - 1)
+	return math.Abs(chi-free) < 5*math.Sqrt(2*free)
+}
+
+// The scores of the pairs are uniform and independent enough that first choices are even.
+func TestFirstChoicesAreEven(t *testing.T) {
+	for _, n := range []int{2, 3, 10, 100} {
+		nodes, err := sortNodes(nodeSet(n))
+		require.NoError(t, err)
+		p, err := newPlacement(nodes, config{replicas: 1, slots: 1 << 16})
+		require.NoError(t, err)
+		hits := make([]float64, n)
+		for s := range p.slots {
+			hits[p.best(uint32(s), nil, nil, nil)]++
+		}
+		require.True(t, chiSquareFits(hits, 1<<16), "%d nodes: %v", n, hits)
+	}
+}
