@@ -84,22 +84,25 @@ type entry struct {
 // peer is what a node knows of another one.
 type peer struct {
 	id crdt.ReplicaID
-	// What we tell it: it has acknowledged our log up to acked, and was sent it up to sent.
-	acked, sent uint64
-	base        bool // what is before acked it may lack: it did not acknowledge that
-	sentTick    int  // when it was last sent a stretch
-	silent      int  // how often in a row a stretch was sent again
-	wentBack    int  // when sent was last set back to acked
+	// What we tell it. It needs nothing of our log up to acked, and was sent what it needs up to
+	// sent. The last stretch sent ended at mark, the last one acknowledged at confirmed: what it
+	// needs nothing of lies in no stretch.
+	acked, sent     uint64
+	confirmed, mark uint64
+	base            bool // it may lack something before the next stretch
+	sentTick        int  // since when it owes an acknowledgment
+	silent          int  // how often in a row a stretch was sent again
+	wentBack        int  // when it was last sent again what it may have got
 	// What it tells us: we have its log up to applied.
 	session uint64
 	applied uint64
 	owesAck bool
 	// Asking whether we are the same.
-	probeTick  int
-	busy       bool // stretches went either way since the last probe
-	askTick    int  // not before this tick it is asked by digest again
-	askPending bool
-	flags      byte
+	probeTick    int
+	theirs, ours uint64 // fingerprints that differed at its last probe
+	askTick      int    // from this tick on it is asked by digest even while states change
+	askPending   bool
+	flags        byte
 }
 
 // Node is one end of the conversation by which replicas become equal: a state machine without
@@ -141,7 +144,7 @@ func (n *Node) AddPeer(id crdt.ReplicaID) {
 	if ok || id == n.cfg.Self {
 		return
 	}
-	p := &peer{id: id, acked: n.head, sent: n.head, base: true, askPending: true, flags: flagAsk}
+	p := &peer{id: id, acked: n.head, sent: n.head, confirmed: n.head, mark: n.head, base: true, askPending: true, flags: flagAsk}
 	p.probeTick = n.tick + 1 + n.rng.IntN(n.cfg.ProbeTicks)
 	n.peers = slices.Insert(n.peers, i, p)
 }
@@ -192,18 +195,19 @@ func (n *Node) record(d crdt.Delta, origin crdt.ReplicaID) {
 	}
 }
 
-// drop forgets the oldest entry of the log; who has not acknowledged it is told by digest.
+// drop forgets the oldest entry of the log. Who needs it is told, with what comes after, to ask by
+// digest.
 func (n *Node) drop() {
 	seq := n.log[0].seq
 	n.bytes -= n.log[0].delta.Len()
-	n.log[0] = entry{}
-	n.log = n.log[1:]
 	for _, p := range n.peers {
 		if p.acked < seq {
-			p.acked, p.base = seq, true
-			p.sent = max(p.sent, seq)
+			p.base = p.base || n.log[0].origin != p.id
+			p.acked, p.sent = seq, max(p.sent, seq)
 		}
 	}
+	n.log[0] = entry{}
+	n.log = n.log[1:]
 }
 
 // trim forgets what every peer has acknowledged.
@@ -217,10 +221,9 @@ func (n *Node) trim() {
 func (n *Node) Tick() {
 	n.tick++
 	for _, p := range n.peers {
-		if p.acked < p.sent && n.tick-p.sentTick >= n.cfg.ResendTicks<<min(p.silent, 6) {
-			p.sent = p.acked
+		if p.mark > p.confirmed && n.tick-p.sentTick >= n.cfg.ResendTicks<<min(p.silent, 6) {
 			p.silent++
-			n.stats.Resent++
+			n.again(p)
 		}
 		if n.tick >= p.probeTick {
 			p.probeTick = n.tick + 1 + n.cfg.ProbeTicks/2 + n.rng.IntN(n.cfg.ProbeTicks)
@@ -244,6 +247,7 @@ func (n *Node) Step(from crdt.ReplicaID, b []byte) error {
 	}
 	m, err := parse(b, n.cfg.Limits)
 	if err == nil {
+		n.peers[i].silent = 0
 		err = n.step(n.peers[i], &m)
 	}
 	if err != nil {
@@ -280,7 +284,6 @@ func (n *Node) learn(p *peer, d crdt.Delta) error {
 // stretch takes in a part of the peer's log, in order: a part that comes too early is dropped, and
 // the acknowledgment of what is there makes the peer send from there again.
 func (n *Node) stretch(p *peer, m *message) error {
-	p.busy = true
 	unknown := m.session != p.session
 	if m.flags&flagBase != 0 || unknown {
 		if !unknown && m.upto <= p.applied { // an old one, seen again
@@ -308,34 +311,44 @@ func (n *Node) ack(p *peer, m *message) {
 	if m.session != n.session || m.upto > n.head {
 		return
 	}
-	p.busy = true
 	switch {
-	case m.upto > p.acked:
-		p.acked, p.silent, p.base = m.upto, 0, false
-		p.sent = max(p.sent, p.acked)
-		p.sentTick = n.tick
+	case m.upto > p.confirmed:
+		p.confirmed, p.sentTick = m.upto, n.tick
+		p.acked, p.mark = max(p.acked, m.upto), max(p.mark, m.upto)
+		p.base = p.base && p.mark > p.confirmed
+		n.skip(p)
 		n.trim()
-	case m.upto == p.acked && p.sent > p.acked && p.wentBack != n.tick:
+	case p.wentBack == n.tick:
+	case m.upto == p.confirmed && p.mark > p.confirmed:
 		// It has seen something later than what it waits for.
-		p.sent, p.wentBack = p.acked, n.tick
-		n.stats.Resent++
-	case m.upto < p.acked && p.wentBack != n.tick && len(n.log) > 0:
-		// It waits for what is not in the log any more, or this acknowledgment is an old one.
-		p.sent, p.base, p.wentBack = p.acked, true, n.tick
+		n.again(p)
+	case m.upto < p.confirmed:
+		// It has forgotten what it had, or this acknowledgment is an old one.
+		p.base = true
+		n.again(p)
 	}
 }
 
+// again has the peer sent again what it did not confirm.
+func (n *Node) again(p *peer) {
+	p.sent, p.mark, p.wentBack = p.acked, p.confirmed, n.tick
+	n.stats.Resent++
+}
+
+// probe compares states. While changes are on their way, states differ for a moment all the time:
+// a difference is pursued if it stays as it is, or has not been for long.
 func (n *Node) probe(p *peer, m *message) {
-	if m.fingerprint == n.cfg.State.Fingerprint() {
-		p.busy = false
+	ours := n.cfg.State.Fingerprint()
+	if m.fingerprint == ours {
+		p.theirs, p.ours = 0, 0
 		return
 	}
-	// While stretches go to and fro, states differ for a moment all the time.
-	if p.busy && n.tick < p.askTick {
-		return
+	if p.theirs == m.fingerprint && p.ours == ours || n.tick >= p.askTick {
+		p.askPending, p.flags = true, flagAsk
+	} else {
+		p.probeTick = min(p.probeTick, n.tick+2) // so that both know soon
 	}
-	p.busy = false
-	p.askPending, p.flags = true, flagAsk
+	p.theirs, p.ours = m.fingerprint, ours
 }
 
 func (n *Node) digest(p *peer, m *message) {
@@ -379,16 +392,26 @@ func (n *Node) Advance(rd Ready) {
 	}
 }
 
+// skip passes over what the peer itself told.
+func (n *Node) skip(p *peer) {
+	for i := p.acked + 1 - n.log0(); i < uint64(len(n.log)) && n.log[i].origin == p.id; i++ {
+		p.acked++
+	}
+	p.sent = max(p.sent, p.acked)
+}
+
+// log0 returns the number of the oldest entry of the log.
+func (n *Node) log0() uint64 { return n.head + 1 - uint64(len(n.log)) }
+
 // sendLog sends a peer the log from where it was last sent it. A peer that stays silent is sent no
 // more than it has not acknowledged, when its time comes.
 func (n *Node) sendLog(p *peer, cache map[[2]uint64][]byte) {
-	if p.silent > 0 && p.sent > p.acked {
+	n.skip(p)
+	if p.silent > 0 && p.mark > p.confirmed {
 		return
 	}
 	for p.sent < n.head {
-		first := p.sent
-		i, _ := slices.BinarySearchFunc(n.log, first+1, func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) })
-		size, to, skipped := 0, i, 0
+		size, to, skipped := 0, int(p.sent+1-n.log0()), 0
 		var ds []crdt.Delta
 		for ; to < len(n.log); to++ {
 			e := &n.log[to]
@@ -403,29 +426,28 @@ func (n *Node) sendLog(p *peer, cache map[[2]uint64][]byte) {
 		}
 		last := n.log[to-1].seq
 		if len(ds) == 0 {
-			if p.acked == p.sent {
-				p.acked = last
-			}
 			p.sent = last
 			continue
 		}
-		body, ok := cache[[2]uint64{first, last}]
-		if !ok || skipped > 0 || p.base {
+		body, ok := cache[[2]uint64{p.mark, last}]
+		if !ok || skipped > 0 || p.base || p.sent != p.mark {
 			joined, err := crdt.Join(ds...)
 			if err != nil { // two histories under one name: let the peer find out by itself
 				joined = ds[len(ds)-1]
 			}
-			m := message{kind: deltaMessage, session: n.session, after: first, upto: last, delta: joined}
+			m := message{kind: deltaMessage, session: n.session, after: p.mark, upto: last, delta: joined}
 			if p.base {
 				m.flags = flagBase
 			}
 			body = m.append(nil)
-			if skipped == 0 && !p.base {
-				cache[[2]uint64{first, last}] = body
+			if skipped == 0 && !p.base && p.sent == p.mark {
+				cache[[2]uint64{p.mark, last}] = body
 			}
 		}
-		p.busy = true
-		p.sent, p.sentTick = last, n.tick
+		if p.mark == p.confirmed {
+			p.sentTick = n.tick
+		}
+		p.sent, p.mark = last, last
 		n.post(p.id, body)
 		n.stats.DeltaBytesSent += uint64(len(body))
 		if p.silent > 0 {

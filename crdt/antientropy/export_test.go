@@ -1,0 +1,4 @@
+package antientropy
+
+// LogLen returns how many deltas a node keeps for its peers.
+func (n *Node) LogLen() int { return len(n.log) }

@@ -1,0 +1,441 @@
+package antientropy_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/crdt/antientropy"
+)
+
+// cluster runs nodes over a network that loses, doubles and reorders.
+type cluster struct {
+	t       require.TestingT
+	rng     *rand.Rand
+	sets    map[crdt.ReplicaID]*crdt.Set[int]
+	nodes   map[crdt.ReplicaID]*antientropy.Node
+	ids     []crdt.ReplicaID
+	flying  []letter
+	loss    float64                // chance that a message is lost
+	dup     float64                // chance that it comes twice
+	cut     map[crdt.ReplicaID]int // nodes of different groups do not hear each other
+	digest  uint64                 // of all that was sent, in order
+	maxSize int
+}
+
+type letter struct {
+	from crdt.ReplicaID
+	antientropy.Envelope
+}
+
+func newCluster(t require.TestingT, n int, seed uint64, cfg antientropy.Config, linked func(i, j int) bool) *cluster {
+	c := &cluster{
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[crdt.ReplicaID]int{},
+		sets: map[crdt.ReplicaID]*crdt.Set[int]{}, nodes: map[crdt.ReplicaID]*antientropy.Node{},
+	}
+	for i := range n {
+		c.start(crdt.ReplicaID(i+1), seed+uint64(i), cfg)
+	}
+	for i := range n {
+		for j := range n {
+			if i != j && linked(i, j) {
+				c.nodes[c.ids[i]].AddPeer(c.ids[j])
+			}
+		}
+	}
+	return c
+}
+
+func (c *cluster) start(id crdt.ReplicaID, seed uint64, cfg antientropy.Config) {
+	c.sets[id] = crdt.NewSet[int](id)
+	cfg.Self, cfg.State, cfg.Seed = id, c.sets[id].Store(), seed
+	c.nodes[id] = antientropy.NewNode(cfg)
+	c.ids = append(c.ids, id)
+}
+
+func everybody(i, j int) bool { return true }
+
+func ring(n int) func(i, j int) bool {
+	return func(i, j int) bool { return (i+1)%n == j || (j+1)%n == i }
+}
+
+func (c *cluster) collect() {
+	for _, id := range c.ids {
+		rd := c.nodes[id].Ready()
+		for _, e := range rd.Messages {
+			h := fnv.New64a()
+			fmt.Fprint(h, c.digest, id, e.To, e.Message)
+			c.digest = h.Sum64()
+			c.maxSize = max(c.maxSize, len(e.Message))
+			for c.rng.Float64() >= c.loss {
+				c.flying = append(c.flying, letter{id, e})
+				if c.rng.Float64() >= c.dup {
+					break
+				}
+			}
+		}
+		c.nodes[id].Advance(rd)
+	}
+}
+
+// tick lets time pass and delivers about all that flies, in any order.
+func (c *cluster) tick() {
+	for _, id := range c.ids {
+		c.nodes[id].Tick()
+	}
+	c.collect()
+	for rounds := 0; rounds < 3; rounds++ {
+		c.rng.Shuffle(len(c.flying), func(i, j int) { c.flying[i], c.flying[j] = c.flying[j], c.flying[i] })
+		now := c.flying
+		c.flying = nil
+		for _, l := range now {
+			if c.cut[l.from] != c.cut[l.To] {
+				continue
+			}
+			if n := c.nodes[l.To]; n != nil {
+				require.NoError(c.t, n.Step(l.from, l.Message))
+			}
+		}
+		c.collect()
+	}
+}
+
+func (c *cluster) equal() bool {
+	first := c.sets[c.ids[0]].Store().Fingerprint()
+	for _, id := range c.ids {
+		if c.sets[id].Store().Fingerprint() != first {
+			return false
+		}
+	}
+	return true
+}
+
+// settle ticks until all are equal and returns how many ticks that took.
+func (c *cluster) settle(limit int) int {
+	for i := range limit {
+		if c.equal() {
+			first := c.sets[c.ids[0]]
+			for _, id := range c.ids {
+				require.Equal(c.t, first.State(), c.sets[id].State())
+			}
+			return i
+		}
+		c.tick()
+	}
+	require.FailNow(c.t, "not equal", "after %d ticks", limit)
+	return 0
+}
+
+func (c *cluster) add(id crdt.ReplicaID, es ...int)    { c.nodes[id].Publish(c.sets[id].Add(es...)) }
+func (c *cluster) remove(id crdt.ReplicaID, es ...int) { c.nodes[id].Publish(c.sets[id].Remove(es...)) }
+
+func (c *cluster) bytes() (sent, digests uint64) {
+	for _, id := range c.ids {
+		s := c.nodes[id].Stats()
+		sent += s.BytesSent
+		digests += s.DigestBytesSent
+	}
+	return
+}
+
+func TestNodesConvergeWhateverTheNetworkDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 5).Draw(t, "nodes")
+		linked := everybody
+		cfg := antientropy.Config{
+			MaxFrame:    rapid.SampledFrom([]int{0, 120, 400}).Draw(t, "frame"),
+			BufferBytes: rapid.SampledFrom([]int{0, 50, 400}).Draw(t, "buffer"),
+		}
+		if rapid.Bool().Draw(t, "ring") {
+			linked = ring(n)
+		} else {
+			cfg.Mesh = rapid.Bool().Draw(t, "mesh")
+		}
+		c := newCluster(t, n, rapid.Uint64().Draw(t, "seed"), cfg, linked)
+		c.loss = rapid.SampledFrom([]float64{0, 0.1, 0.5}).Draw(t, "loss")
+		c.dup = rapid.SampledFrom([]float64{0, 0.3}).Draw(t, "dup")
+		who := func(t *rapid.T) crdt.ReplicaID { return rapid.SampledFrom(c.ids).Draw(t, "who") }
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				c.add(who(t), rapid.SliceOfN(rapid.IntRange(0, 99), 1, 20).Draw(t, "elements")...)
+			},
+			"remove": func(t *rapid.T) { c.remove(who(t), rapid.IntRange(0, 99).Draw(t, "element")) },
+			"tick":   func(t *rapid.T) { c.tick() },
+			"cut":    func(t *rapid.T) { c.cut[who(t)] = 1 },
+			"heal":   func(t *rapid.T) { clear(c.cut) },
+			"leave": func(t *rapid.T) {
+				a, b := who(t), who(t)
+				if a != b && linked(int(a)-1, int(b)-1) { // and come back: nothing may depend on what was before
+					c.nodes[a].RemovePeer(b)
+					c.nodes[a].AddPeer(b)
+				}
+			},
+		})
+		clear(c.cut)
+		c.settle(1500)
+		if cfg.MaxFrame >= 400 {
+			require.LessOrEqual(t, c.maxSize, max(400, c.maxDigest()), "a message over MaxFrame")
+		}
+	})
+}
+
+// maxDigest is how long a digest can be in these small worlds: they are the one message that is not
+// cut to size.
+func (c *cluster) maxDigest() int {
+	longest := 0
+	for _, s := range c.sets {
+		b, _ := s.Digest().MarshalBinary()
+		longest = max(longest, len(b))
+	}
+	return 2 * longest
+}
+
+func TestSameSeedSameBytes(t *testing.T) {
+	run := func() uint64 {
+		c := newCluster(t, 4, 7, antientropy.Config{BufferBytes: 300}, everybody)
+		c.loss, c.dup = 0.2, 0.2
+		for i := range 60 {
+			c.add(c.ids[i%4], i%17)
+			if i%5 == 0 {
+				c.remove(c.ids[i%3], i%17)
+			}
+			c.tick()
+		}
+		c.settle(500)
+		return c.digest
+	}
+	require.Equal(t, run(), run())
+}
+
+// On a good network a change costs one message and one acknowledgment a peer, and no digest.
+func TestChangeGoesOutOnceToEachPeer(t *testing.T) {
+	c := newCluster(t, 5, 1, antientropy.Config{Mesh: true}, everybody)
+	c.add(1, 99)
+	for range 12 {
+		c.tick()
+	}
+	before := c.nodes[1].Stats()
+	_, digests := c.bytes()
+	for i := range 20 {
+		c.add(1, i)
+		c.collect()
+		c.tick()
+	}
+	require.Zero(t, c.settle(1))
+	after := c.nodes[1].Stats()
+	require.Zero(t, after.Resent)
+	_, later := c.bytes()
+	require.Equal(t, digests, later, "digests on a good network")
+	stretches := (after.DeltaBytesSent - before.DeltaBytesSent) / 4 / 20
+	require.Less(t, stretches, uint64(80), "bytes a change and peer")
+}
+
+// Without Mesh a change passes on along a chain, never back to where it came from.
+func TestChangeIsNotEchoed(t *testing.T) {
+	line := func(i, j int) bool { return i-j == 1 || j-i == 1 }
+	c := newCluster(t, 3, 1, antientropy.Config{}, line)
+	for range 30 {
+		c.tick()
+	}
+	before2, before3 := c.nodes[2].Stats().DeltaBytesSent, c.nodes[3].Stats().DeltaBytesSent
+	c.add(1, 7)
+	for range 5 {
+		c.tick()
+	}
+	require.True(t, c.equal())
+	sent := c.nodes[2].Stats().DeltaBytesSent - before2
+	require.NotZero(t, sent)
+	require.Less(t, sent, uint64(80), "the middle one told more than one peer")
+	require.Equal(t, before3, c.nodes[3].Stats().DeltaBytesSent, "the last one told something back")
+	for _, id := range c.ids {
+		require.Zero(t, c.nodes[id].LogLen(), "node %v keeps what nobody needs", id)
+	}
+}
+
+// pair returns two nodes that know each other well.
+func pair(t *testing.T) *cluster {
+	c := newCluster(t, 2, 1, antientropy.Config{ProbeTicks: 1 << 20}, everybody)
+	c.add(1, 99)
+	c.add(2, 98)
+	for range 12 {
+		c.tick()
+	}
+	require.True(t, c.equal())
+	return c
+}
+
+// stretches returns the messages that a node wants sent now.
+func (c *cluster) messages(id crdt.ReplicaID) [][]byte {
+	rd := c.nodes[id].Ready()
+	c.nodes[id].Advance(rd)
+	var out [][]byte
+	for _, e := range rd.Messages {
+		out = append(out, e.Message)
+	}
+	return out
+}
+
+// A lost change is sent again after a while, without a digest.
+func TestLostChangeIsSentAgain(t *testing.T) {
+	c := pair(t)
+	_, digests := c.bytes()
+	c.add(1, 5)
+	require.Len(t, c.messages(1), 1) // and lost
+	for range 2 {
+		c.tick()
+	}
+	require.False(t, c.sets[2].Contains(5))
+	for range 2 {
+		c.tick()
+	}
+	require.True(t, c.sets[2].Contains(5))
+	require.Equal(t, uint64(1), c.nodes[1].Stats().Resent)
+	_, later := c.bytes()
+	require.Equal(t, digests, later)
+}
+
+// Changes of one node are taken in in their order: what comes too early waits until what was before
+// it is sent again, at once.
+func TestChangesOfANodeStayInOrder(t *testing.T) {
+	c := pair(t)
+	c.add(1, 5)
+	first := c.messages(1)
+	c.add(1, 6)
+	second := c.messages(1)
+	require.Len(t, first, 1)
+	require.Len(t, second, 1)
+	require.NoError(t, c.nodes[2].Step(1, second[0]))
+	require.False(t, c.sets[2].Contains(6), "6 came before 5 and is there before it")
+	for _, m := range c.messages(2) { // "I have nothing after what I had"
+		require.NoError(t, c.nodes[1].Step(2, m))
+	}
+	again := c.messages(1)
+	require.Len(t, again, 1)
+	require.NoError(t, c.nodes[2].Step(1, again[0]))
+	require.True(t, c.sets[2].Contains(5) && c.sets[2].Contains(6))
+	require.NoError(t, c.nodes[2].Step(1, first[0]))
+	require.NoError(t, c.nodes[2].Step(1, second[0]))
+	require.True(t, c.equal())
+}
+
+// Who falls behind what is buffered asks by digest, without waiting for a probe.
+func TestOverflowIsMendedByDigest(t *testing.T) {
+	c := newCluster(t, 2, 1, antientropy.Config{ProbeTicks: 1 << 20, BufferBytes: 200}, everybody)
+	c.add(1, 99)
+	for range 12 {
+		c.tick()
+	}
+	c.cut[2] = 1
+	for i := range 50 {
+		c.add(1, i)
+	}
+	c.tick()
+	clear(c.cut)
+	c.settle(10)
+	require.Equal(t, 51, c.sets[2].Len())
+}
+
+// A peer that does not answer is sent little, and all that it lacks when it is back.
+func TestSilentPeerCostsLittle(t *testing.T) {
+	c := newCluster(t, 2, 1, antientropy.Config{BufferBytes: 2000, MaxFrame: 300}, everybody)
+	for range 10 {
+		c.tick()
+	}
+	c.cut[2] = 1
+	for i := range 2000 {
+		c.add(1, i)
+		c.tick()
+	}
+	sent := c.nodes[1].Stats().DeltaBytesSent
+	require.Less(t, sent, uint64(10<<10)) // of 90 kB that were published
+	clear(c.cut)
+	c.settle(400)
+	require.Equal(t, 2000, c.sets[2].Len())
+}
+
+// A node that comes back under a new name with nothing gets everything.
+func TestNewcomerGetsEverything(t *testing.T) {
+	c := newCluster(t, 2, 1, antientropy.Config{MaxFrame: 2000}, everybody)
+	for i := range 3000 {
+		c.add(1, i)
+	}
+	c.settle(100)
+	c.start(9, 99, antientropy.Config{MaxFrame: 2000})
+	for _, id := range c.ids[:2] {
+		c.nodes[9].AddPeer(id)
+		c.nodes[id].AddPeer(9)
+	}
+	c.settle(50)
+	require.Equal(t, 3000, c.sets[9].Len())
+	require.LessOrEqual(t, c.maxSize, 2000)
+}
+
+func TestPersistIsWhatChanged(t *testing.T) {
+	c := newCluster(t, 2, 1, antientropy.Config{}, everybody)
+	c.add(1, 5)
+	rd := c.nodes[1].Ready()
+	require.Len(t, rd.Persist, 1)
+	c.add(1, 6)
+	again := c.nodes[1].Ready()
+	require.Len(t, again.Persist, 2, "nothing is lost before Advance")
+	c.nodes[1].Advance(rd)
+	require.Len(t, c.nodes[1].Ready().Persist, 1)
+	for _, e := range again.Messages {
+		require.NoError(t, c.nodes[2].Step(1, e.Message))
+	}
+	learnt := c.nodes[2].Ready().Persist
+	require.NotEmpty(t, learnt)
+	s := crdt.NewSet[int](3)
+	for _, d := range learnt {
+		_, err := s.Merge(d)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []int{5, 6}, s.Sorted())
+}
+
+func TestStepRefuses(t *testing.T) {
+	set := crdt.NewSet[int](1)
+	n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store()})
+	require.ErrorIs(t, n.Step(2, []byte{1, 3}), antientropy.ErrUnknownPeer)
+	n.AddPeer(2)
+	require.ErrorIs(t, n.Step(2, nil), crdt.ErrCorrupt)
+	require.ErrorIs(t, n.Step(2, []byte{9, 3}), crdt.ErrVersion)
+	require.ErrorIs(t, n.Step(2, []byte{1, 77}), crdt.ErrCorrupt)
+	patch, _ := crdt.NewCounter(2).Add(1).AppendBinary([]byte{1, 5})
+	require.ErrorIs(t, n.Step(2, patch), crdt.ErrSchema)
+	require.Equal(t, uint64(5), n.Stats().Refused)
+	require.True(t, set.State().IsZero())
+	require.Panics(t, func() { antientropy.NewNode(antientropy.Config{}) })
+	n.AddPeer(1) // oneself is no peer
+	require.Equal(t, []crdt.ReplicaID{2}, n.Peers())
+}
+
+func FuzzStep(f *testing.F) {
+	c := newCluster(f, 2, 1, antientropy.Config{}, everybody)
+	c.add(1, 1, 2, 3)
+	for range 3 {
+		for _, id := range c.ids {
+			c.nodes[id].Tick()
+			rd := c.nodes[id].Ready()
+			for _, e := range rd.Messages {
+				f.Add(e.Message)
+			}
+		}
+		c.tick()
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		set := crdt.NewSet[int](1)
+		n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store()})
+		n.AddPeer(2)
+		before := append([]byte(nil), b...)
+		_ = n.Step(2, b)
+		require.Equal(t, before, b, "the message was changed")
+		n.Tick()
+		n.Advance(n.Ready())
+	})
+}
