@@ -156,7 +156,9 @@ func sources(t testing.TB) (*token.FileSet, []source) {
 	return tree.fset, tree.files
 }
 
-var parsed = sync.OnceValues(func() (sourceTree, error) {
+var parsed = sync.OnceValues(parseTree)
+
+func parseTree() (sourceTree, error) {
 	tree := sourceTree{fset: token.NewFileSet()}
 	root, err := findRoot()
 	if err != nil {
@@ -194,7 +196,7 @@ var parsed = sync.OnceValues(func() (sourceTree, error) {
 	})
 	sort.Slice(tree.files, func(i, j int) bool { return tree.files[i].path < tree.files[j].path })
 	return tree, err
-})
+}
 
 // moduleOf names the module that a file belongs to: "." or one of nested.
 func moduleOf(slashPath string) string {

@@ -219,37 +219,39 @@ func symbols(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
 	embeds := map[string][]string{} // type → embedded types of its package
-	for _, p := range allDocs(t) {
-		base := path.Base(p.rel)
+	_, files := sources(t)
+	for _, s := range files {
+		if moduleOf(s.path) != "." || s.test {
+			continue
+		}
+		base := path.Base(s.dir())
 		known[base] = true
 		add := func(parts ...string) { known[base+"."+strings.Join(parts, ".")] = true }
-		for _, s := range p.files {
-			for _, d := range s.file.Decls {
-				switch d := d.(type) {
-				case *ast.FuncDecl:
-					if d.Recv == nil {
-						add(d.Name.Name)
-					} else {
-						add(typeName(d.Recv.List[0].Type), d.Name.Name)
-					}
-				case *ast.GenDecl:
-					for _, spec := range d.Specs {
-						switch spec := spec.(type) {
-						case *ast.TypeSpec:
-							add(spec.Name.Name)
-							for _, f := range fields(spec.Type) {
-								for _, id := range f.Names {
-									add(spec.Name.Name, id.Name)
-								}
-								if len(f.Names) == 0 {
-									full := base + "." + spec.Name.Name
-									embeds[full] = append(embeds[full], base+"."+typeName(f.Type))
-								}
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					add(d.Name.Name)
+				} else {
+					add(typeName(d.Recv.List[0].Type), d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						add(spec.Name.Name)
+						for _, f := range fields(spec.Type) {
+							for _, id := range f.Names {
+								add(spec.Name.Name, id.Name)
 							}
-						case *ast.ValueSpec:
-							for _, id := range spec.Names {
-								add(id.Name)
+							if len(f.Names) == 0 {
+								full := base + "." + spec.Name.Name
+								embeds[full] = append(embeds[full], base+"."+typeName(f.Type))
 							}
+						}
+					case *ast.ValueSpec:
+						for _, id := range spec.Names {
+							add(id.Name)
 						}
 					}
 				}
