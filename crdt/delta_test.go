@@ -1,0 +1,176 @@
+package crdt_test
+
+import (
+	"encoding/binary"
+	"flag"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/crdt"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+
+// example is a state with everything in it that the format has.
+func example() *crdt.Store {
+	type doc struct {
+		Stock *crdt.Map[string, *crdt.Map[string, *crdt.Counter]] `crdt:"1"`
+		Tags  *crdt.Set[uint16]                                   `crdt:"2"`
+		Hits  *crdt.GCounter                                      `crdt:"3"`
+		Note  *crdt.LWW[string]                                   `crdt:"200"`
+	}
+	a, b := crdt.NewStore(0x0102030405060708), crdt.NewStore(0xf0f1f2f3f4f5f6f7)
+	da, db := crdt.OpenStruct[doc](a, "doc"), crdt.OpenStruct[doc](b, "doc")
+	da.Stock.At("lisbon").At("tea").Add(-300)
+	a.Update(func() {
+		da.Tags.Add(1, 2, 300)
+		da.Stock.At("porto").At("tea").Add(7)
+		da.Stock.At("porto").At("milk").Add(8)
+	})
+	da.Note.Set(1<<40, "first")
+	da.Tags.Remove(2)
+	db.Tags.Add(300, 9)
+	db.Hits.Add(5)
+	db.Note.Set(1<<40+1, "second")
+	for _, d := range []crdt.Delta{a.State(), b.State()} {
+		if _, err := a.Merge(d); err != nil {
+			panic(err)
+		}
+	}
+	return a
+}
+
+// Golden files stay readable for ever: a change of the format adds a version and a file.
+func TestGoldenFiles(t *testing.T) {
+	s := example()
+	raw, err := s.State().MarshalBinary()
+	require.NoError(t, err)
+	digest, err := s.Digest().MarshalBinary()
+	require.NoError(t, err)
+	for name, b := range map[string][]byte{"state-v1.delta": raw, "state-v1.digest": digest} {
+		file := filepath.Join("testdata", name)
+		if *rewrite {
+			require.NoError(t, os.MkdirAll("testdata", 0o755))
+			require.NoError(t, os.WriteFile(file, b, 0o644))
+		}
+		golden, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, golden, b, name)
+	}
+	d, err := crdt.ParseDelta(raw, crdt.Limits{})
+	require.NoError(t, err)
+	o := crdt.NewStore(9)
+	_, err = o.Merge(d)
+	require.NoError(t, err)
+	require.Equal(t, s.State(), o.State())
+	var dg crdt.Digest
+	require.NoError(t, dg.UnmarshalBinary(digest))
+	require.True(t, dg.Equal(o.Digest()))
+	require.True(t, dg.Seen(crdt.Dot{Node: 0x0102030405060708, N: 1}))
+	require.False(t, dg.Seen(crdt.Dot{Node: 5, N: 1}))
+}
+
+// Whatever byte is damaged, cut off or added: it is noticed, and nothing is half-read.
+func TestDamageIsNoticed(t *testing.T) {
+	raw, err := example().State().MarshalBinary()
+	require.NoError(t, err)
+	for i := range raw {
+		for _, flip := range []byte{1, 0x80, 0xff} {
+			bad := append([]byte(nil), raw...)
+			bad[i] ^= flip
+			_, err := crdt.ParseDelta(bad, crdt.Limits{})
+			require.Error(t, err, "byte %d", i)
+		}
+		if i > 0 {
+			_, err := crdt.ParseDelta(raw[:i:i], crdt.Limits{})
+			require.Error(t, err, "cut at %d", i)
+		}
+	}
+	_, err = crdt.ParseDelta(append(raw[:len(raw):len(raw)], 0), crdt.Limits{})
+	require.ErrorIs(t, err, crdt.ErrCorrupt)
+	raw[2] = 99
+	_, err = crdt.ParseDelta(raw, crdt.Limits{})
+	require.ErrorIs(t, err, crdt.ErrVersion)
+	var d crdt.Delta
+	require.Error(t, d.UnmarshalBinary(raw))
+	require.True(t, d.IsZero())
+	require.NoError(t, d.UnmarshalBinary(nil))
+}
+
+func TestLimits(t *testing.T) {
+	d := example().State()
+	raw, _ := d.MarshalBinary()
+	for _, lim := range []crdt.Limits{{Bytes: 20}, {Events: 3}, {Replicas: 1}} {
+		_, err := crdt.ParseDelta(raw, lim)
+		require.ErrorIs(t, err, crdt.ErrLimit)
+	}
+	_, err := crdt.ParseDelta(raw, crdt.Limits{Bytes: 1 << 20, Events: 100, Replicas: 2})
+	require.NoError(t, err)
+}
+
+// sum puts the right checksum under a body, so that hostile bytes get past it.
+func sum(body []byte) []byte {
+	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func FuzzParseDelta(f *testing.F) {
+	raw, _ := example().State().MarshalBinary()
+	f.Add(raw[:len(raw)-4])
+	raw, _ = crdt.NewCounter(7).Add(5).MarshalBinary()
+	f.Add(raw[:len(raw)-4])
+	raw, _ = crdt.NewSet[string](7).Add("a", "b").MarshalBinary()
+	f.Add(raw[:len(raw)-4])
+	// Hostile: very many events in few bytes.
+	f.Add(append([]byte{0xCA, 0x1D, 1, 4, 6, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b := sum(body)
+		d, err := crdt.ParseDelta(b, crdt.Limits{})
+		if err != nil {
+			return
+		}
+		again, _ := d.MarshalBinary()
+		require.Equal(t, b, again)
+		// What parses merges into a store that knows nothing of it, and comes out as it went in.
+		joined, err := crdt.Join(d, d)
+		require.NoError(t, err)
+		twice, err := crdt.Join(joined, d)
+		require.NoError(t, err)
+		require.Equal(t, joined, twice)
+		for piece := range d.Split(100) {
+			require.False(t, piece.IsZero())
+		}
+		// One that knows takes it or leaves it.
+		s := crdt.NewStore(1)
+		m := crdt.At[*crdt.Map[string, *crdt.Set[int]]](s, "doc")
+		m.At("x").Add(1)
+		before := s.State()
+		if changed, err := s.Merge(d); err != nil || !changed {
+			require.Equal(t, before, s.State())
+		}
+		for _, v := range m.All() {
+			v.Sorted()
+		}
+	})
+}
+
+func FuzzDigest(f *testing.F) {
+	raw, _ := example().Digest().MarshalBinary()
+	f.Add(raw)
+	f.Add([]byte{0xCA, 0x1E, 1, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var d crdt.Digest
+		if d.UnmarshalBinary(b) != nil {
+			return
+		}
+		again, _ := d.MarshalBinary()
+		require.Equal(t, b, again)
+		s := example()
+		s.Since(d)
+		d.Lacks(s.Digest())
+		s.Digest().Lacks(d)
+	})
+}

@@ -1,0 +1,171 @@
+package crdt_test
+
+import (
+	"fmt"
+
+	"github.com/go-calm/calm/clock"
+	"github.com/go-calm/calm/crdt"
+)
+
+func ExampleSet() {
+	a, b := crdt.NewSet[string](1), crdt.NewSet[string](2)
+	b.Merge(a.Add("milk", "eggs"))
+
+	// Without having heard of each other, one removes milk and the other adds it again.
+	removed, added := a.Remove("milk"), b.Add("milk")
+	a.Merge(added)
+	b.Merge(removed)
+	fmt.Println(a.Sorted(), b.Sorted())
+	// Output: [eggs milk] [eggs milk]
+}
+
+func ExampleCounter() {
+	a, b := crdt.NewCounter(1), crdt.NewCounter(2)
+	da, db := a.Add(5), b.Add(-2)
+	a.Merge(db)
+	b.Merge(da)
+	b.Merge(da) // a delta that comes twice counts once
+	fmt.Println(a.Value(), b.Value())
+	// Output: 3 3
+}
+
+func ExampleGCounter() {
+	visits := crdt.NewGCounter(1)
+	visits.Add(1000)
+	// Once true this stays true on every replica: act on it without asking anyone.
+	if visits.AtLeast(1000) {
+		fmt.Println("a thousand!")
+	}
+	// Output: a thousand!
+}
+
+func ExampleLWW() {
+	hlc := clock.New()
+	a, b := crdt.NewLWW[string](1), crdt.NewLWW[string](2)
+	b.Merge(a.Set(hlc.Now(), "draft"))
+	a.Merge(b.Set(hlc.Now(), "final"))
+	v, ok := a.Value()
+	fmt.Println(v, ok)
+	// Output: final true
+}
+
+func ExampleMap() {
+	type stock = crdt.Map[string, *crdt.Map[string, *crdt.Counter]]
+	a, b := crdt.Open[*stock](1), crdt.Open[*stock](2)
+	b.Merge(a.At("lisbon").At("sku-1").Add(5))
+
+	// One removes what it sees; the other adds one more meanwhile. The one survives, the five do not.
+	removed, added := a.Remove("lisbon"), b.At("lisbon").At("sku-1").Add(1)
+	a.Merge(added)
+	b.Merge(removed)
+	fmt.Println(a.At("lisbon").At("sku-1").Value(), b.At("lisbon").At("sku-1").Value())
+	// Output: 1 1
+}
+
+func ExampleOpenStruct() {
+	type Cart struct {
+		Items *crdt.Map[string, *crdt.Counter] `crdt:"1"`
+		Note  *crdt.LWW[string]                `crdt:"2"`
+	}
+	store := crdt.NewStore(1)
+	cart := crdt.OpenStruct[Cart](store, "cart/42")
+	delta := store.Update(func() { // one delta: others see all of it or nothing
+		cart.Items.At("tea").Add(2)
+		cart.Note.Set(1, "gift wrap")
+	})
+
+	other := crdt.NewStore(2)
+	other.Merge(delta)
+	same := crdt.OpenStruct[Cart](other, "cart/42")
+	fmt.Println(same.Items.At("tea").Value(), same.Note)
+	// Output: 2 gift wrap
+}
+
+func ExampleAt() {
+	store := crdt.NewStore(1)
+	online := crdt.At[*crdt.Set[string]](store, "online")
+	online.Add("ann")
+	fmt.Println(online.Sorted())
+	store.Delete("online") // leaves nothing behind
+	fmt.Println(online.Len())
+	// Output:
+	// [ann]
+	// 0
+}
+
+func ExampleStore_Since() {
+	a, b := crdt.NewSet[int](1), crdt.NewSet[int](2)
+	b.Merge(a.Add(1, 2, 3))
+	a.Add(4)
+	a.Remove(1)
+
+	// b tells what it has, without content; a answers with what b lacks, and nothing else.
+	delta := a.Since(b.Digest())
+	changed, err := b.Merge(delta)
+	fmt.Println(b.Sorted(), changed, err)
+	// Output: [2 3 4] true <nil>
+}
+
+func ExampleJoin() {
+	a, b := crdt.NewSet[string](1), crdt.NewSet[string](2)
+	group, err := crdt.Join(a.Add("x"), a.Add("y"), a.Remove("x"))
+	b.Merge(group)
+	fmt.Println(b.Sorted(), err)
+	// Output: [y] <nil>
+}
+
+func ExampleParseDelta() {
+	sent, _ := crdt.NewCounter(1).Add(7).MarshalBinary()
+
+	// At the other end, bytes from outside are checked once; a Delta is always whole.
+	delta, err := crdt.ParseDelta(sent, crdt.Limits{Bytes: 1 << 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := crdt.NewCounter(2)
+	c.Merge(delta)
+	fmt.Println(c.Value())
+	// Output: 7
+}
+
+func ExampleDelta_Split() {
+	s := crdt.NewSet[int](1)
+	for i := range 1000 {
+		s.Add(i)
+	}
+	frames, other := 0, crdt.NewSet[int](2)
+	for d := range s.State().Split(1400) { // each fits a packet, each may be lost or late
+		frames++
+		other.Merge(d)
+	}
+	fmt.Println(frames > 1, other.Len())
+	// Output: true 1000
+}
+
+func ExampleNewReplicaID() {
+	fmt.Println(crdt.NewReplicaID() != crdt.NewReplicaID())
+	// Output: true
+}
+
+func ExampleDigest() {
+	a, b := crdt.NewGCounter(1), crdt.NewGCounter(2)
+	a.Add(1)
+	fmt.Println(b.Digest().Lacks(a.Digest()), a.Digest().Covers(b.Digest()))
+	// Output: true true
+}
+
+func ExampleSchemaError() {
+	a, b := crdt.NewSet[string](1), crdt.NewCounter(2)
+	_, err := a.Merge(b.Add(1))
+	fmt.Println(err)
+	// Output: crdt: schemas differ at the root: here is a set of string, the delta has a root counter; open both replicas with the same types
+}
+
+func ExampleEquivocationError() {
+	a, impostor, c := crdt.NewSet[string](1), crdt.NewSet[string](1), crdt.NewSet[string](3)
+	c.Merge(a.Add("x"))
+	_, err := c.Merge(impostor.Add("y"))
+	fmt.Println(err)
+	// Output: crdt: equivocation: event 1 of replica 0000000000000001 is told in two ways; two histories share that replica id
+}
