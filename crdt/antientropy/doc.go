@@ -1,0 +1,40 @@
+// Package antientropy makes replicas equal over a network that loses, doubles, reorders and cuts.
+//
+// A [Node] is a state machine, as in etcd's raft: messages go in and come out, time is a count of
+// ticks, and the sockets, timers and locks are the caller's. The same seed and the same calls give
+// the same bytes, so whole clusters run in a test.
+//
+//	d := set.Add("x")          // something changes here
+//	node.Publish(d)
+//	rd := node.Ready()
+//	save(rd.Persist)           // if the state is to survive a crash
+//	send(rd.Messages)          // over anything, reliable or not
+//	node.Advance(rd)
+//
+//	node.Step(from, message)   // something arrives; then Ready again
+//	node.Tick()                // ten times a second, say; then Ready again
+//
+// # What it costs
+//
+// A change goes to each peer once, in the order in which it was made, joined with what else was
+// published meanwhile, and is acknowledged. It is not sent back to where it came from, and only
+// what was new here goes on to others. What is lost is sent again after [Config.ResendTicks]. A
+// peer that stays silent is sent one message now and then.
+//
+// Now and then peers compare fingerprints of their states, eight bytes. Where they stay different
+// (a peer is new, was cut off for longer than [Config.BufferBytes] holds, or got its changes from
+// somewhere else) they exchange digests, and each sends what the other lacks, and nothing else.
+// Replicas that are equal exchange fingerprints only.
+//
+// # Who talks to whom
+//
+// Any connected graph of peers will do; changes pass on from peer to peer. Where everybody is a
+// peer of everybody, set [Config.Mesh]: then each change is told by its maker alone.
+//
+// The names of peers are [crdt.ReplicaID]s, one for each start of a process: who starts again is a
+// new peer. Messages of one node must be told apart from another's by the transport; they are not
+// authenticated here.
+//
+// Source: Enes, Almeida, Baquero and Leitão, "Efficient synchronization of state-based CRDTs"
+// (ICDE 2019), for what is sent to whom.
+package antientropy

@@ -1,0 +1,36 @@
+package antientropy_test
+
+import (
+	"fmt"
+
+	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/crdt/antientropy"
+)
+
+// Two nodes over a "network" that hands messages over at once.
+func ExampleNode() {
+	sets := map[crdt.ReplicaID]*crdt.Set[string]{1: crdt.NewSet[string](1), 2: crdt.NewSet[string](2)}
+	nodes := map[crdt.ReplicaID]*antientropy.Node{}
+	for id, set := range sets {
+		nodes[id] = antientropy.NewNode(antientropy.Config{Self: id, State: set.Store(), Seed: uint64(id)})
+	}
+	nodes[1].AddPeer(2)
+	nodes[2].AddPeer(1)
+
+	nodes[1].Publish(sets[1].Add("milk", "eggs"))
+	nodes[2].Publish(sets[2].Add("tea"))
+	for range 5 {
+		for from, node := range nodes {
+			node.Tick()
+			rd := node.Ready()
+			for _, e := range rd.Messages {
+				if err := nodes[e.To].Step(from, e.Message); err != nil {
+					fmt.Println(err)
+				}
+			}
+			node.Advance(rd)
+		}
+	}
+	fmt.Println(sets[1].Sorted(), sets[2].Sorted())
+	// Output: [eggs milk tea] [eggs milk tea]
+}
