@@ -59,6 +59,7 @@ type Clock struct {
 	drift  int64
 	_      [64]byte
 
+	window  int64
 	anchor  sync.Mutex // who looks up offset holds it
 	read    func() time.Time
 	onStep  func(time.Duration)
@@ -121,7 +122,7 @@ func New(opts ...Option) *Clock {
 }
 
 func newClock(opts []Option) *Clock {
-	c := &Clock{drift: int64(DefaultMaxDrift), base: time.Now(), read: time.Now}
+	c := &Clock{drift: int64(DefaultMaxDrift), window: int64(DefaultWindow), base: time.Now(), read: time.Now}
 	for _, o := range opts {
 		o(c)
 	}

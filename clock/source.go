@@ -25,6 +25,10 @@ type Bounded interface {
 // clock's source does not know how wrong it may be.
 var ErrUnbounded = errors.New("clock: the error of the physical clock is unknown")
 
+// ErrUnsynchronized is matched by the errors of a source whose clock nothing keeps in step
+// with true time.
+var ErrUnsynchronized = errors.New("clock: the system clock is not synchronized")
+
 // Fixed returns the system clock with an error that somebody vouches for: the true time is
 // within e of it, as long as the machines are kept that way by other means. It panics if e
 // is negative. [Clock] reads it as fast as it reads the system clock.

@@ -1,0 +1,44 @@
+package clock
+
+import (
+	"math"
+	"time"
+)
+
+// Stats is what a clock has to tell to those who watch it. The counters are since it was
+// created.
+type Stats struct {
+	Last     Timestamp     // the greatest timestamp issued or witnessed, covered by the store or not
+	Physical Timestamp     // the physical clock
+	Ahead    time.Duration // how far Last is ahead of Physical; 0 if it is not
+
+	Refused  uint64        // remote timestamps refused as too far ahead
+	Steps    uint64        // steps of the wall clock noticed
+	LastStep time.Duration // by how much the last one went
+	Resets   uint64        // successful calls of Reset
+
+	Bound     Timestamp // what the store covers; MinTimestamp while it is being set back
+	Saves     uint64    // successful saves
+	SaveError error     // why the last save failed; nil if it did not
+	Waits     uint64    // calls that had to wait for the store
+}
+
+// Stats returns a snapshot. Its parts are read one after the other.
+func (c *Clock) Stats() Stats {
+	st := Stats{
+		Last:     Timestamp(c.state.Load()),
+		Physical: Timestamp(c.physical()),
+		Refused:  c.refused.Load(),
+		Steps:    c.steps.Load(),
+		LastStep: time.Duration(c.stepped.Load()),
+		Resets:   c.resets.Load(),
+		Bound:    math.MaxInt64,
+	}
+	st.Ahead = max(0, st.Last.Sub(st.Physical))
+	if s := c.saver; s != nil {
+		s.mu.Lock()
+		st.Bound, st.Saves, st.SaveError, st.Waits = Timestamp(s.bound), s.saves, s.err, s.waits
+		s.mu.Unlock()
+	}
+	return st
+}
