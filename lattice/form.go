@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 
@@ -59,8 +60,8 @@ const (
 	kindHyperLogLog
 	kindKMV
 	kindBloom
-	kindLatest
-	kindEarliest
+	kindMaxTime
+	kindMinTime
 	kindForeign = 255 // a value of a type from elsewhere, which encodes itself
 )
 
@@ -245,3 +246,14 @@ func getElements[E comparable](r *wire.Reader, grow func(n int), each func(E)) {
 }
 
 func appendCount(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) }
+
+// getInt reads a number that is not negative and fits an int32, so that every machine takes
+// the same forms.
+func getInt(r *wire.Reader) int {
+	v := r.Uvarint()
+	if v > math.MaxInt32 {
+		r.Fail("%d is too large", v)
+		return 0
+	}
+	return int(v)
+}

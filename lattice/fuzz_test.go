@@ -23,6 +23,15 @@ func decoders() []coded {
 		new(lattice.Map[string, lattice.Max[uint64]]),
 		new(lattice.Map[string, *lattice.Map[int, lattice.Pair[lattice.Max[int64], *lattice.Set[string]]]]),
 		new(lattice.Pair[lattice.Any, *lattice.Set[string]]),
+		new(lattice.Triple[lattice.Any, lattice.All, lattice.Min[string]]),
+		new(lattice.Lex[int64, *lattice.Set[string]]), new(lattice.WithTop[lattice.Max[int64]]),
+		new(lattice.Flat[string]), new(lattice.Point), new(lattice.Interval[float64]),
+		new(lattice.MaxTime), new(lattice.MinTime), new(lattice.Prefix[string]),
+		new(lattice.Vec[*lattice.Set[string]]), new(lattice.BoundedSet[string]), new(lattice.Bits),
+		new(lattice.UnionFind[string]), new(lattice.TopK[string, float64]),
+		new(lattice.Antichain[lattice.Pair[lattice.Max[int64], *lattice.Set[string]]]),
+		new(lattice.MaxMap[int32, uint64]), new(lattice.IntSet),
+		new(lattice.TombSet[string]), new(lattice.TombSet[int8]), new(lattice.TombMap[uint64, *lattice.Set[string]]),
 	}
 }
 

@@ -3,6 +3,7 @@ package lattice_test
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -84,6 +85,11 @@ func genPair[A lattice.Lattice[A], B lattice.Lattice[B]](a func(*rapid.T) A, b f
 	return func(t *rapid.T) lattice.Pair[A, B] { return lattice.PairOf(a(t), b(t)) }
 }
 
+func someTime(t *rapid.T) time.Time {
+	zone := rapid.SampledFrom([]*time.Location{time.UTC, time.FixedZone("east", 3600), time.FixedZone("west", -3600)}).Draw(t, "zone")
+	return rapid.SampledFrom([]time.Time{{}, time.Unix(0, 0), time.Unix(0, 1), time.Unix(-3600, 0), time.Date(2000, 1, 1, 0, 0, 0, 999999999, time.UTC)}).Draw(t, "time").In(zone)
+}
+
 func genDeep(t *rapid.T) deep { return genMap(genMap(genPair(genMaxInt, genSet)))(t) }
 
 func TestLaws(t *testing.T) {
@@ -142,6 +148,210 @@ func TestLaws(t *testing.T) {
 		},
 	})
 	run(t, "Pair", latticetest.Lattice[lattice.Pair[lattice.Any, tags]]{Gen: genPair(genAny, genSet)})
+	run(t, "Triple", latticetest.Lattice[lattice.Triple[lattice.Any, tags, lattice.Min[string]]]{
+		Gen: func(t *rapid.T) lattice.Triple[lattice.Any, tags, lattice.Min[string]] {
+			return lattice.TripleOf(genAny(t), genSet(t), genMin(smallString)(t))
+		},
+	})
+	run(t, "Lex", latticetest.Lattice[lattice.Lex[int64, tags]]{
+		Gen: func(t *rapid.T) lattice.Lex[int64, tags] { return lattice.LexOf(smallInt(t), genSet(t)) },
+	})
+	run(t, "Lex of Max", latticetest.Lattice[lattice.Lex[uint64, lattice.Max[string]]]{
+		Gen: func(t *rapid.T) lattice.Lex[uint64, lattice.Max[string]] {
+			return lattice.LexOf(smallUint(t), genMaxString(t))
+		},
+	})
+	run(t, "Lex of Point", latticetest.Lattice[lattice.Lex[string, lattice.Point]]{
+		Gen: func(t *rapid.T) lattice.Lex[string, lattice.Point] {
+			return lattice.LexOf(smallString(t), lattice.Point{})
+		},
+	})
+	run(t, "WithTop", latticetest.Lattice[lattice.WithTop[tags]]{
+		Gen: func(t *rapid.T) lattice.WithTop[tags] {
+			if rapid.IntRange(0, 3).Draw(t, "top") == 0 {
+				return lattice.Top[tags]()
+			}
+			return lattice.WithTopOf(genSet(t))
+		},
+		Top: lattice.Top[tags],
+	})
+	run(t, "WithTop of Max", latticetest.Lattice[lattice.WithTop[lattice.Max[int64]]]{
+		Gen: func(t *rapid.T) lattice.WithTop[lattice.Max[int64]] {
+			if rapid.IntRange(0, 3).Draw(t, "top") == 0 {
+				return lattice.Top[lattice.Max[int64]]()
+			}
+			return lattice.WithTopOf(genMaxInt(t))
+		},
+		Top: lattice.Top[lattice.Max[int64]],
+	})
+	run(t, "Flat", latticetest.Lattice[lattice.Flat[string]]{
+		Gen: func(t *rapid.T) lattice.Flat[string] { return lattice.FlatOf(letters(t)...) },
+		Top: lattice.Conflict[string],
+	})
+	run(t, "Flat of float64", latticetest.Lattice[lattice.Flat[float64]]{
+		Gen:    func(t *rapid.T) lattice.Flat[float64] { return lattice.FlatOf(smallFloat(t)) },
+		NoJSON: true,
+	})
+	run(t, "Point", latticetest.Lattice[lattice.Point]{
+		Gen: func(t *rapid.T) lattice.Point { return lattice.Point{} },
+		Top: func() lattice.Point { return lattice.Point{} },
+	})
+	run(t, "Interval", latticetest.Lattice[lattice.Interval[int64]]{
+		Gen: func(t *rapid.T) lattice.Interval[int64] {
+			return lattice.IntervalOf(rapid.SliceOfN(rapid.Custom(smallInt), 0, 2).Draw(t, "values")...)
+		},
+		Top: func() lattice.Interval[int64] { return lattice.IntervalOf[int64](math.MinInt64, math.MaxInt64) },
+	})
+	run(t, "Interval of float64", latticetest.Lattice[lattice.Interval[float64]]{
+		Gen: func(t *rapid.T) lattice.Interval[float64] {
+			return lattice.IntervalOf(rapid.SliceOfN(rapid.Custom(smallFloat), 0, 2).Draw(t, "values")...)
+		},
+		NoJSON: true,
+	})
+	run(t, "MaxTime", latticetest.Lattice[lattice.MaxTime]{
+		Gen:   func(t *rapid.T) lattice.MaxTime { return lattice.MaxTimeOf(someTime(t)) },
+		Equal: func(a, b lattice.MaxTime) bool { return a.Value().Equal(b.Value()) },
+	})
+	run(t, "MinTime", latticetest.Lattice[lattice.MinTime]{
+		Gen:   func(t *rapid.T) lattice.MinTime { return lattice.MinTimeOf(someTime(t)) },
+		Equal: func(a, b lattice.MinTime) bool { return a.Value().Equal(b.Value()) },
+	})
+	run(t, "Prefix", latticetest.Lattice[*lattice.Prefix[string]]{
+		Gen: func(t *rapid.T) *lattice.Prefix[string] {
+			log := []string{"a", "b", "c", "d", "e"}
+			p := lattice.PrefixOf(log[:rapid.IntRange(0, 5).Draw(t, "length")]...)
+			if rapid.IntRange(0, 5).Draw(t, "other") == 0 {
+				p.Append(letter(t))
+			}
+			if rapid.IntRange(0, 9).Draw(t, "conflict") == 0 {
+				p.Merge(lattice.PrefixOf("x"))
+			}
+			return p
+		},
+		Top: func() *lattice.Prefix[string] {
+			p := lattice.PrefixOf("x")
+			p.Merge(lattice.PrefixOf("y"))
+			return p
+		},
+		Mutators: map[string]func(*rapid.T, *lattice.Prefix[string]) *lattice.Prefix[string]{
+			"Append": func(t *rapid.T, p *lattice.Prefix[string]) *lattice.Prefix[string] {
+				if p == nil {
+					p = lattice.PrefixOf[string]()
+				}
+				p.Append(letter(t))
+				return p
+			},
+		},
+	})
+	run(t, "Vec", latticetest.Lattice[*lattice.Vec[tags]]{
+		Gen: func(t *rapid.T) *lattice.Vec[tags] {
+			return lattice.VecOf(rapid.SliceOfN(rapid.Custom(genSet), 0, 3).Draw(t, "values")...)
+		},
+	})
+	run(t, "Vec of Max", latticetest.Lattice[*lattice.Vec[lattice.Max[uint64]]]{
+		Gen: func(t *rapid.T) *lattice.Vec[lattice.Max[uint64]] {
+			v := &lattice.Vec[lattice.Max[uint64]]{}
+			v.Put(rapid.IntRange(0, 3).Draw(t, "index"), genMaxUint(t))
+			v.Put(rapid.IntRange(0, 3).Draw(t, "index"), genMaxUint(t))
+			return v
+		},
+	})
+	run(t, "BoundedSet", latticetest.Lattice[*lattice.BoundedSet[string]]{
+		Gen: func(t *rapid.T) *lattice.BoundedSet[string] {
+			s := &lattice.BoundedSet[string]{}
+			if limit := rapid.IntRange(0, 3).Draw(t, "limit"); limit > 0 {
+				s = lattice.NewBoundedSet[string](limit)
+			}
+			s.Add(letters(t)...)
+			return s
+		},
+		Top: func() *lattice.BoundedSet[string] {
+			s := lattice.NewBoundedSet[string](1)
+			s.Add("a", "b")
+			return s
+		},
+	})
+	run(t, "Bits", latticetest.Lattice[*lattice.Bits]{
+		Gen: func(t *rapid.T) *lattice.Bits {
+			return lattice.BitsOf(rapid.SliceOfN(rapid.SampledFrom([]uint{0, 1, 63, 64, 130}), 0, 4).Draw(t, "bits")...)
+		},
+	})
+	run(t, "UnionFind", latticetest.Lattice[*lattice.UnionFind[string]]{
+		Gen: func(t *rapid.T) *lattice.UnionFind[string] {
+			u := &lattice.UnionFind[string]{}
+			for range rapid.IntRange(0, 3).Draw(t, "unions") {
+				u.Union(letter(t), letter(t))
+			}
+			return u
+		},
+	})
+	run(t, "TopK", latticetest.Lattice[*lattice.TopK[string, int64]]{
+		Gen: func(t *rapid.T) *lattice.TopK[string, int64] {
+			b := &lattice.TopK[string, int64]{}
+			if k := rapid.IntRange(0, 3).Draw(t, "k"); k > 0 {
+				b = lattice.NewTopK[string, int64](k)
+			}
+			for range rapid.IntRange(0, 4).Draw(t, "puts") {
+				b.Put(letter(t), rapid.Int64Range(-1, 2).Draw(t, "score"))
+			}
+			return b
+		},
+	})
+	run(t, "Antichain", latticetest.Lattice[*lattice.Antichain[inner]]{
+		Gen: func(t *rapid.T) *lattice.Antichain[inner] {
+			return lattice.AntichainOf(rapid.SliceOfN(rapid.Custom(genPair(genMaxInt, genSet)), 0, 3).Draw(t, "values")...)
+		},
+	})
+	run(t, "MaxMap", latticetest.Lattice[*lattice.MaxMap[int64, uint64]]{
+		Gen: func(t *rapid.T) *lattice.MaxMap[int64, uint64] {
+			m := &lattice.MaxMap[int64, uint64]{}
+			for range rapid.IntRange(0, 9).Draw(t, "puts") {
+				m.Put(rapid.OneOf(rapid.Int64Range(-5, 5), rapid.Custom(smallInt)).Draw(t, "key"), smallUint(t))
+			}
+			return m
+		},
+	})
+	run(t, "MaxMap of float64", latticetest.Lattice[*lattice.MaxMap[uint8, float64]]{
+		Gen: func(t *rapid.T) *lattice.MaxMap[uint8, float64] {
+			m := &lattice.MaxMap[uint8, float64]{}
+			for range rapid.IntRange(0, 9).Draw(t, "puts") {
+				m.Put(rapid.Uint8Range(0, 5).Draw(t, "key"), smallFloat(t))
+			}
+			return m
+		},
+	})
+	run(t, "IntSet", latticetest.Lattice[*lattice.IntSet]{
+		Gen: func(t *rapid.T) *lattice.IntSet {
+			return lattice.IntSetOf(rapid.SliceOfN(rapid.OneOf(rapid.Uint64Range(0, 20), rapid.Custom(smallUint)), 0, 20).Draw(t, "numbers")...)
+		},
+	})
+	run(t, "TombSet", latticetest.Lattice[*lattice.TombSet[string]]{
+		Gen: func(t *rapid.T) *lattice.TombSet[string] {
+			s := &lattice.TombSet[string]{}
+			s.Add(letters(t)...)
+			s.Remove(letters(t)...)
+			return s
+		},
+	})
+	run(t, "TombSet of int8", latticetest.Lattice[*lattice.TombSet[int8]]{
+		Gen: func(t *rapid.T) *lattice.TombSet[int8] {
+			id := rapid.SampledFrom([]int8{-128, -127, -1, 0, 1, 2, 3, 126, 127})
+			s := &lattice.TombSet[int8]{}
+			s.Add(rapid.SliceOfN(id, 0, 4).Draw(t, "added")...)
+			s.Remove(rapid.SliceOfN(id, 0, 4).Draw(t, "removed")...)
+			return s
+		},
+	})
+	run(t, "TombMap", latticetest.Lattice[*lattice.TombMap[uint64, tags]]{
+		Gen: func(t *rapid.T) *lattice.TombMap[uint64, tags] {
+			m := &lattice.TombMap[uint64, tags]{}
+			for range rapid.IntRange(0, 3).Draw(t, "puts") {
+				m.Put(rapid.Uint64Range(0, 5).Draw(t, "key"), genSet(t))
+			}
+			m.Remove(rapid.SliceOfN(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Custom(smallUint)), 0, 4).Draw(t, "removed")...)
+			return m
+		},
+	})
 }
 
 func run[L lattice.Lattice[L]](t *testing.T, name string, l latticetest.Lattice[L]) {

@@ -126,13 +126,18 @@ func (m *Map[K, V]) Merge(o *Map[K, V]) (grew bool) {
 	if m.m == nil {
 		m.m = make(map[K]V, len(o.m))
 	}
+	// Walking one map and looking up in another at once, a processor waits for memory twice an
+	// entry; in turns of a few entries, it waits for many at a time.
+	var batch [16]Entry[K, V]
+	n := 0
 	for k, v := range o.m {
-		if joined, more := m.m[k].Join(v); more {
-			m.m[k] = joined
-			grew = true
+		batch[n] = Entry[K, V]{k, v}
+		if n++; n == len(batch) {
+			grew = m.MergeEntries(batch[:]) || grew
+			n = 0
 		}
 	}
-	return grew
+	return m.MergeEntries(batch[:n]) || grew
 }
 
 // MergeEntries puts all of the entries and reports whether anything grew. A key may be among
