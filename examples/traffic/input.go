@@ -14,6 +14,34 @@ import (
 	"sync/atomic"
 )
 
+// read hands the chunks of l to a channel, which is closed after the last one. It ends when ctx does,
+// except while it waits for a line that is yet to be written, which nothing interrupts. Ask err
+// once the channel is closed.
+func (l *lines) read(ctx context.Context) (chunks <-chan chunk, err func() error) {
+	out := make(chan chunk)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(out)
+		for {
+			c, err := l.next()
+			if err != nil {
+				if err == io.EOF {
+					err = nil
+				}
+				failed <- err
+				return
+			}
+			select {
+			case out <- c:
+			case <-ctx.Done():
+				failed <- nil
+				return
+			}
+		}
+	}()
+	return out, func() error { return <-failed }
+}
+
 // input is where the lines come from: a file, standard input, or a made-up stream.
 type input struct {
 	name  string // what a snapshot knows it by; "-" is standard input

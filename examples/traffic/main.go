@@ -1,4 +1,247 @@
-// Command traffic is being put together.
+// Command traffic is live web analytics without coordination: nodes count the lines of an access
+// log that reach them, and agree without ever asking one another.
+//
+//	go run ./traffic                                a made-up log, five nodes, one process
+//	zcat access.log.gz | go run ./traffic -log -    a real one
+//
+// Each node parses the lines it is given, routes them by visitor to its workers through bounded
+// queues, and counts into replicated data types: no request ever waits for another node. Half-way
+// the network is cut in two; both sides go on counting, the cut heals, and the nodes converge. At
+// the end every node's totals are compared with a single-threaded recount of the input; the program
+// exits with 0 only if they are equal.
+//
+// With -serve it is one node among several processes, perhaps on several machines:
+//
+//	go run ./traffic -serve -bind 127.0.0.1:7001 -log a.log -data /tmp/a
+//	go run ./traffic -serve -bind 127.0.0.1:7002 -join 127.0.0.1:7001 -log b.log -data /tmp/b
+//
+// Such a node runs until it is interrupted. Kill it with -9 and start it again: it goes on from its
+// snapshot, and no line is lost or counted twice.
+//
+// Exit codes: 0 all nodes agree with the recount; 1 they do not, or something failed; 2 wrong usage;
+// 3 all nodes agree, and what lacks is exactly what -full dropped.
 package main
 
-func main() {}
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	code, err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "traffic:", err)
+	}
+	os.Exit(code)
+}
+
+// options are the flags.
+type options struct {
+	log     string
+	made    synth
+	nodes   int
+	workers int
+	queue   int
+	full    string
+	flush   time.Duration
+
+	partition bool
+	cut       time.Duration
+	timeout   time.Duration
+	stay      bool
+
+	serve   bool
+	bind    string
+	http    string
+	join    string
+	key     string
+	data    string
+	verbose bool
+}
+
+func (o *options) flags(w io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("traffic", flag.ContinueOnError)
+	f.SetOutput(w)
+	f.StringVar(&o.log, "log", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
+	f.IntVar(&o.made.lines, "lines", 300_000, "without -log: how many lines to make up")
+	f.IntVar(&o.made.visitors, "visitors", 5_000, "without -log: of how many visitors")
+	f.IntVar(&o.made.pages, "pages", 200, "without -log: of how many pages")
+	f.Uint64Var(&o.made.seed, "seed", 1, "without -log: what the lines are drawn by")
+	f.IntVar(&o.nodes, "nodes", 5, "how many nodes to run in this process")
+	f.IntVar(&o.workers, "workers", 2, "how many workers a node has")
+	f.IntVar(&o.queue, "queue", 4096, "how many requests may wait for a worker")
+	f.StringVar(&o.full, "full", string(fullBlock), "what happens to a request whose worker's queue is full: block, reject or drop-oldest")
+	f.DurationVar(&o.flush, "flush", 100*time.Millisecond, "how often a node tells the others what it counted")
+	f.BoolVar(&o.partition, "partition", true, "cut the network in two half-way")
+	f.DurationVar(&o.cut, "cut", time.Second, "for how long")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the nodes may take to agree in the end")
+	f.BoolVar(&o.stay, "stay", false, "keep the nodes and their status pages until interrupted")
+	f.BoolVar(&o.serve, "serve", false, "run one node until interrupted, to join those of other processes")
+	f.StringVar(&o.bind, "bind", "127.0.0.1:7946", "with -serve: the `address` that other nodes reach this one at; port 0 takes a free one")
+	f.StringVar(&o.http, "http", "127.0.0.1:0", "with -serve: the `address` of the status page; port 0 takes a free one")
+	f.StringVar(&o.join, "join", "", "with -serve: `addresses` of nodes to join, separated by commas")
+	f.StringVar(&o.key, "key", "", "encrypt what nodes say to each other: 16, 24 or 32 bytes in base64, or @file to read them from; the same `key` for all")
+	f.StringVar(&o.data, "data", "", "with -serve: the `directory` that the node's state is kept in")
+	f.BoolVar(&o.verbose, "v", false, "show memberlist's log")
+	return f
+}
+
+// command runs the program and returns its exit code.
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	var o options
+	flags := o.flags(stderr)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK, nil
+	} else if err != nil {
+		return exitUsage, nil // flags has told
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := o.check(flags, given); err != nil {
+		return exitUsage, err
+	}
+	in, err := o.input(stdin)
+	if err != nil {
+		return exitUsage, err
+	}
+	node, err := o.node(in, stderr)
+	if err != nil {
+		return exitUsage, err
+	}
+	var bar *progress
+	if f, ok := stderr.(*os.File); ok && !o.verbose {
+		bar = newProgress(f)
+	}
+	fmt.Fprintf(stdout, "counting %s\n", in)
+	if o.serve {
+		return serve(ctx, serveConfig{node: node, input: in, out: stdout, progress: bar})
+	}
+	return run(ctx, runConfig{
+		nodes: o.nodes, node: node, input: in, partition: o.partition, cutFor: o.cut, patience: o.timeout,
+		stay: o.stay, out: stdout, progress: bar,
+	})
+}
+
+// check refuses what makes no sense.
+func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected %q; the log is given by -log", flags.Arg(0))
+	}
+	for _, name := range []string{"bind", "http", "join", "data"} {
+		if given[name] && !o.serve {
+			return fmt.Errorf("-%s needs -serve", name)
+		}
+	}
+	for _, name := range []string{"nodes", "partition", "cut", "timeout", "stay"} {
+		if given[name] && o.serve {
+			return fmt.Errorf("-%s is not for -serve", name)
+		}
+	}
+	for _, name := range []string{"lines", "visitors", "pages", "seed"} {
+		if given[name] && given["log"] {
+			return fmt.Errorf("-%s is for a made-up log, not with -log", name)
+		}
+	}
+	for _, c := range []struct {
+		name       string
+		v, min, up int
+	}{
+		{"lines", o.made.lines, 0, 1 << 30},
+		{"visitors", o.made.visitors, 1, 1 << 24},
+		{"pages", o.made.pages, 1, 1 << 20},
+		{"nodes", o.nodes, 1, 64},
+		{"workers", o.workers, 1, maxWorkers},
+		{"queue", o.queue, 1, 1 << 20},
+	} {
+		if c.v < c.min || c.v > c.up {
+			return fmt.Errorf("-%s is from %d to %d, not %d", c.name, c.min, c.up, c.v)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		v    time.Duration
+	}{{"flush", o.flush}, {"cut", o.cut}, {"timeout", o.timeout}} {
+		if c.v <= 0 {
+			return fmt.Errorf("-%s must be more than nothing", c.name)
+		}
+	}
+	return fullPolicy(o.full).check()
+}
+
+// input is where the lines come from.
+func (o *options) input(stdin io.Reader) (input, error) {
+	switch o.log {
+	case "":
+		return input{name: o.made.String(), synth: &o.made}, nil
+	case "-":
+		return input{name: "-", stdin: stdin}, nil
+	}
+	// The whole path, so that a snapshot means the same file from wherever the program is started.
+	path, err := filepath.Abs(o.log)
+	if err != nil {
+		return input{}, err
+	}
+	if info, err := os.Stat(path); err != nil {
+		return input{}, err
+	} else if info.IsDir() {
+		return input{}, fmt.Errorf("%s is a directory", path)
+	}
+	return input{name: path}, nil
+}
+
+// node is what the nodes are made of.
+func (o *options) node(in input, stderr io.Writer) (nodeConfig, error) {
+	key, err := parseKey(o.key)
+	if err != nil {
+		return nodeConfig{}, err
+	}
+	cfg := nodeConfig{
+		bind: "127.0.0.1:0", http: "127.0.0.1:0", key: key, workers: o.workers, queue: o.queue,
+		full: fullPolicy(o.full), flush: o.flush, input: in.name, log: io.Discard,
+	}
+	if o.verbose {
+		cfg.log = stderr
+	}
+	if o.serve {
+		cfg.name, cfg.bind, cfg.http, cfg.dir = o.bind, o.bind, o.http, o.data
+		if o.join != "" {
+			cfg.join = strings.Split(o.join, ",")
+		}
+	}
+	return cfg, nil
+}
+
+// parseKey reads a key, given in base64 or in a file that holds it so.
+func parseKey(s string) ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if path, ok := strings.CutPrefix(s, "@"); ok {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("-key: %w", err)
+		}
+		s = strings.TrimSpace(string(b))
+	}
+	key, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return nil, errors.New("-key is not base64")
+	}
+	switch len(key) {
+	case 16, 24, 32:
+		return key, nil
+	}
+	return nil, fmt.Errorf("-key has %d bytes, not 16, 24 or 32", len(key))
+}

@@ -37,8 +37,8 @@ func newRecount() *recount {
 	}
 }
 
-// recountOf reads all of in.
-func recountOf(in input) (*recount, error) {
+// recountOf reads in, up to a number of lines.
+func recountOf(in input, limit int64) (*recount, error) {
 	s, err := in.open()
 	if err != nil {
 		return nil, err
@@ -53,14 +53,19 @@ func recountOf(in input) (*recount, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.add(c.text)
+		if r.add(c.text, limit-r.lines); r.lines == limit {
+			return r, nil
+		}
 	}
 }
 
-// add counts the lines of a chunk.
-func (r *recount) add(text string) {
+// everything is no limit to a number of lines.
+const everything = math.MaxInt64
+
+// add counts the lines of a chunk, up to a number of them.
+func (r *recount) add(text string, limit int64) {
 	start := time.Now()
-	for text != "" {
+	for ; text != "" && limit > 0; limit-- {
 		var s string
 		s, text = nextLine(text)
 		r.lines++

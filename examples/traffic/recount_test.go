@@ -13,8 +13,9 @@ func TestRecount(t *testing.T) {
 b - - [17/May/2015:10:05:01 +0000] "GET /x HTTP/1.1" 404 5
 what is this?
 a - - [17/May/2015:10:05:09 +0000] "GET /y HTTP/1.1" 304 -
-`)
-	r.add(`a - - [17/May/2015:10:05:02 +0000] "GET /x HTTP/1.1" 200 1`)
+`, everything)
+	r.add(`a - - [17/May/2015:10:05:02 +0000] "GET /x HTTP/1.1" 200 1
+beyond the limit`, 1)
 	at := time.Date(2015, time.May, 17, 10, 5, 0, 0, time.UTC).Unix()
 	one := struct{}{}
 	require.EqualValues(t, 5, r.lines)

@@ -26,8 +26,12 @@ type Transport struct {
 
 var _ memberlist.NodeAwareTransport = (*Transport)(nil)
 
-// New listens at config's address and port; port 0 takes a free one, see [Transport.Addr].
+// New listens at config's address and port; port 0 takes a free one, see [Transport.Addr]. A nil
+// network is one of this transport's own, which nobody cuts.
 func New(network *Network, config *memberlist.NetTransportConfig) (*Transport, error) {
+	if network == nil {
+		network = &Network{}
+	}
 	inner, err := listen(config)
 	if err != nil {
 		return nil, err

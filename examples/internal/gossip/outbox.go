@@ -1,0 +1,132 @@
+package gossip
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/go-calm/calm/backpressure"
+	"github.com/go-calm/calm/crdt"
+)
+
+const (
+	outboxLen  = 256
+	maxPacket  = 1200    // fits a datagram of any network, encryption included
+	maxStream  = 4 << 20 // what is put together into one stream; memberlist takes up to 20 MiB
+	idLen      = 8
+	wireFormat = 1
+)
+
+// message is one message on its way out.
+type message struct {
+	kind byte
+	body []byte
+	lost func() // by a stream, and told if it failed; else nil
+}
+
+func (m message) drop() {
+	if m.lost != nil {
+		m.lost()
+	}
+}
+
+// outbox sends to one peer, so that one that answers slowly holds up nobody else.
+type outbox struct {
+	agent *Agent
+	node  memberlist.Node // a copy, memberlist changes its own
+	queue *backpressure.Queue[message]
+}
+
+func newOutbox(a *Agent, n *memberlist.Node) *outbox {
+	return &outbox{
+		agent: a,
+		node:  *n,
+		queue: backpressure.NewQueue(outboxLen, backpressure.DropOldest(func(m message, _ backpressure.Reason) { m.drop() })),
+	}
+}
+
+func (o *outbox) put(m message) {
+	if o.queue.TryPut(m) != nil {
+		m.drop() // closed
+	}
+}
+
+func (o *outbox) close() { o.queue.Close() }
+
+// run sends until the outbox is closed and empty, or the agent stops. What is waiting goes out
+// together: the busier it gets, the fewer packets and streams there are for each message.
+func (o *outbox) run() {
+	var batch [outboxLen]message
+	for {
+		n, err := o.queue.GetBatch(context.Background(), batch[:])
+		if err != nil {
+			return
+		}
+		for rest := batch[:n]; len(rest) > 0; {
+			rest = o.send(rest)
+		}
+		clear(batch[:n])
+	}
+}
+
+// send sends as many of the messages as go together, and returns the others.
+func (o *outbox) send(ms []message) (rest []message) {
+	packet := header(o.agent.cfg.Replica)
+	n, stream := 0, false
+	for _, m := range ms {
+		size := 1 + binary.MaxVarintLen32 + len(m.body)
+		if n > 0 && len(packet)+size > maxStream {
+			break
+		}
+		packet = appendMessage(packet, m.kind, m.body)
+		stream = stream || m.lost != nil
+		n++
+	}
+	err := o.agent.stopped.Err()
+	switch {
+	case err != nil:
+	case stream || len(packet) > maxPacket:
+		err = o.agent.list.SendReliable(&o.node, packet)
+	default:
+		err = o.agent.list.SendBestEffort(&o.node, packet)
+	}
+	if err != nil {
+		for _, m := range ms[:n] {
+			m.drop()
+		}
+	}
+	return ms[n:]
+}
+
+// header begins a packet: who speaks.
+func header(id crdt.ReplicaID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{wireFormat}, uint64(id))
+}
+
+func appendMessage(b []byte, kind byte, body []byte) []byte {
+	b = append(b, kind)
+	b = binary.AppendUvarint(b, uint64(len(body)))
+	return append(b, body...)
+}
+
+var errMalformed = errors.New("gossip: malformed packet")
+
+// unpack reads a packet. The bodies are parts of b.
+func unpack(b []byte) (from crdt.ReplicaID, parts []message, err error) {
+	if len(b) < 1+idLen || b[0] != wireFormat {
+		return 0, nil, errMalformed
+	}
+	from = crdt.ReplicaID(binary.BigEndian.Uint64(b[1:]))
+	for b = b[1+idLen:]; len(b) > 0; {
+		size, n := binary.Uvarint(b[1:])
+		if n <= 0 || size > uint64(len(b)-1-n) {
+			return 0, nil, errMalformed
+		}
+		end := 1 + n + int(size)
+		parts = append(parts, message{kind: b[0], body: b[1+n : end : end]})
+		b = b[end:]
+	}
+	return from, parts, nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-calm/calm/lattice"
+)
+
+// serveConfig says what a node in a process of its own does.
+type serveConfig struct {
+	node     nodeConfig
+	input    input
+	out      io.Writer
+	progress *progress
+}
+
+// leaveTimeout is how long a node that is told to stop goes on until the others have all it knows.
+const leaveTimeout = 3 * time.Second
+
+// serve runs one node until ctx is done. It returns the process' exit code.
+func serve(ctx context.Context, cfg serveConfig) (int, error) {
+	n, err := startNode(cfg.node)
+	if err != nil {
+		return exitFailed, err
+	}
+	defer n.close()
+	fmt.Fprintf(cfg.out, "gossip %s\nstatus %s\n", n.agent.Addr(), n.web.url())
+	if len(n.former) > 0 {
+		n.view(func(s *site, _ *lattice.Set[string]) {
+			fmt.Fprintf(cfg.out, "from the snapshot: %s lines of this node, %s requests of all, under the new name %s\n",
+				thousands(n.saved.lines), thousands(s.totals(0).Requests), n.id)
+		})
+		if n.saved.lines > 0 && !cfg.input.again() {
+			fmt.Fprintf(cfg.out, "standard input cannot be read again: what was read after those lines and not saved is not counted\n")
+		}
+	}
+
+	failed := n.ingestAll(ctx, cfg)
+	if failed != nil {
+		fmt.Fprintf(cfg.out, "%s: %v\n", cfg.input, failed)
+	} else if ctx.Err() == nil {
+		fmt.Fprintf(cfg.out, "%s is read to its end\n", cfg.input)
+	}
+	n.watch(ctx, cfg.progress)
+	cfg.progress.done()
+
+	all := n.leave(leaveTimeout)
+	s := n.status()
+	fmt.Fprintf(cfg.out, "took %s lines, %s malformed, %s dropped; knew of %s requests by %s visitors\n", thousands(s.Ingest.Lines),
+		thousands(s.Ingest.Malformed), thousands(s.Ingest.Dropped), thousands(s.Totals.Requests), thousands(int64(s.Totals.Visitors)))
+	if cfg.node.dir != "" {
+		fmt.Fprintf(cfg.out, "saved all but %s of the lines that were read\n", thousands(s.Ingest.Unsaved))
+	}
+	if !all {
+		fmt.Fprintln(cfg.out, "not every peer is known to have all of it")
+	}
+	if failed != nil || s.Ingest.SaveFailed != "" {
+		return exitFailed, nil
+	}
+	return exitOK, nil
+}
+
+// ingestAll feeds the node its input, from where its snapshot says that it stopped, until the end
+// of the input or of ctx.
+func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
+	s, err := cfg.input.open()
+	if err != nil {
+		return err
+	}
+	defer func() { s.Close() }()
+	l := newLines(s)
+	if from := n.saved; from.offset > 0 && cfg.input.again() {
+		same, err := l.resume(ctx, from.offset, from.head)
+		if err != nil {
+			return err
+		}
+		if !same {
+			fmt.Fprintf(cfg.out, "%s is not what it was (rotated?): it is counted from its beginning\n", cfg.input)
+			s.Close()
+			if s, err = cfg.input.open(); err != nil {
+				return err
+			}
+			l = newLines(s)
+		}
+	}
+	chunks, failed := l.read(ctx)
+	show := time.NewTicker(showEvery)
+	defer show.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-show.C:
+			n.show(cfg.progress)
+		case c, ok := <-chunks:
+			if !ok {
+				return failed()
+			}
+			n.feed(c)
+		}
+	}
+}
+
+const showEvery = 250 * time.Millisecond
+
+// watch shows progress until ctx is done.
+func (n *node) watch(ctx context.Context, p *progress) {
+	show := time.NewTicker(showEvery)
+	defer show.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-show.C:
+			n.show(p)
+		}
+	}
+}
+
+// show shows how the node is doing.
+func (n *node) show(p *progress) {
+	if p == nil {
+		return
+	}
+	s := n.web.status()
+	text := fmt.Sprintf("%s lines taken, %s requests known, %d members", thousands(s.Ingest.Lines), thousands(s.Totals.Requests), s.Gossip.Members)
+	switch {
+	case s.Ingest.SaveFailed != "":
+		text += ", SAVING FAILS: " + s.Ingest.SaveFailed
+	case s.Ingest.Unsaved > 0:
+		text += fmt.Sprintf(", %s lines not saved yet", thousands(s.Ingest.Unsaved))
+	}
+	if s.Gossip.Members > 1 && s.Converged {
+		text += ", all agree"
+	}
+	p.show(text)
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"math"
+	"slices"
+
+	"github.com/go-calm/calm/clock"
+	"github.com/go-calm/calm/crdt"
+)
+
+// site is what is known of the site, and replicated. Its fields are the schema: the tags name them
+// on the wire.
+type site struct {
+	Requests *crdt.Map[string, *crdt.Counter]     `crdt:"1"` // by page
+	Bytes    *crdt.Map[string, *crdt.Counter]     `crdt:"2"` // by page
+	Visitors *crdt.Map[string, *crdt.Set[string]] `crdt:"3"` // by page
+	Classes  *crdt.Map[string, *crdt.Counter]     `crdt:"4"` // by class of the status, such as 2xx
+	Pages    *crdt.Set[string]                    `crdt:"5"`
+	First    *crdt.LWW[int64]                     `crdt:"6"` // Unix seconds of the earliest request
+	Last     *crdt.LWW[int64]                     `crdt:"7"` // and of the latest
+}
+
+// siteName is where the site is in the store.
+const siteName = "traffic"
+
+// classNames are the names of the classes of status, by first digit.
+var classNames = [10]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
+
+// span is the time between the earliest and the latest request that somebody knows of.
+type span struct{ first, last int64 }
+
+var noSpan = span{math.MaxInt64, math.MinInt64}
+
+func (s *span) add(o span) {
+	s.first, s.last = min(s.first, o.first), max(s.last, o.last)
+}
+
+// assert writes the span into the registers where they say less than is known here. A register
+// keeps the last value written, not the smallest; so whoever knows better writes again, with a
+// stamp above the one it corrects, until nobody does. It must run within a [crdt.Store.Update].
+func (s *site) assert(known *span, c *clock.Clock) {
+	put := func(r *crdt.LWW[int64], v int64, better func(v, than int64) bool) int64 {
+		now, ok := r.Value()
+		if ok && !better(v, now) {
+			return now
+		}
+		if st, ok := r.Stamp(); ok {
+			// A stamp too far ahead is refused and does no harm: Set goes above it anyway.
+			_ = c.Witness(st.Time)
+		}
+		r.Set(c.Now(), v)
+		return v
+	}
+	if known.first > known.last {
+		return // nothing is known
+	}
+	known.first = put(s.First, known.first, func(v, than int64) bool { return v < than })
+	known.last = put(s.Last, known.last, func(v, than int64) bool { return v > than })
+}
+
+// span returns what the registers say.
+func (s *site) span() span {
+	first, ok1 := s.First.Value()
+	last, ok2 := s.Last.Value()
+	if !ok1 || !ok2 {
+		return noSpan
+	}
+	return span{first, last}
+}
+
+// apply counts what the workers of a node gathered in an epoch. It must run within a
+// [crdt.Store.Update]: then a page takes one event for each of its counters, however many requests
+// and workers there were.
+func (s *site) apply(workers []*worker, parity int) (seen span, visitors []string) {
+	seen = noSpan
+	for _, w := range workers {
+		t := &w.tallies[parity]
+		for _, p := range t.dirty {
+			c := &p.counts[parity]
+			s.Requests.At(p.name).Add(c.requests)
+			s.Bytes.At(p.name).Add(c.bytes)
+			if len(c.visitors) > 0 {
+				// Another node, or this one before it started again, may have told of them.
+				known := s.Visitors.At(p.name)
+				known.Add(slices.DeleteFunc(c.visitors, known.Contains)...)
+			}
+			if !p.listed {
+				p.listed = true
+				if !s.Pages.Contains(p.name) {
+					s.Pages.Add(p.name)
+				}
+			}
+			*c = pageTally{}
+		}
+		for class, n := range t.classes {
+			s.Classes.At(classNames[class]).Add(n)
+		}
+		seen.add(t.seen)
+		visitors = append(visitors, t.visitors...)
+		t.reset()
+	}
+	return seen, visitors
+}
+
+// totals is what a node knows, added up.
+type totals struct {
+	Requests int64            `json:"requests"`
+	Bytes    int64            `json:"bytes"`
+	Pages    int              `json:"pages"`
+	Visitors int              `json:"visitors"`
+	Classes  map[string]int64 `json:"classes"`
+	First    string           `json:"first,omitempty"`
+	Last     string           `json:"last,omitempty"`
+	Top      []pageTotals     `json:"top"`
+}
+
+type pageTotals struct {
+	Page     string `json:"page"`
+	Requests int64  `json:"requests"`
+	Bytes    int64  `json:"bytes"`
+	Visitors int    `json:"visitors"`
+}
+
+// totals adds up, and lists the most requested pages.
+func (s *site) totals(top int) totals {
+	t := totals{Pages: s.Pages.Len(), Classes: map[string]int64{}, Top: []pageTotals{}}
+	requests := make(map[string]int64, t.Pages)
+	for page, c := range s.Requests.All() {
+		n := c.Value()
+		requests[page] = n
+		t.Requests += n
+	}
+	for _, c := range s.Bytes.All() {
+		t.Bytes += c.Value()
+	}
+	for class, c := range s.Classes.All() {
+		t.Classes[class] = c.Value()
+	}
+	if seen := s.span(); seen != noSpan {
+		t.First, t.Last = seconds(seen.first), seconds(seen.last)
+	}
+	for _, r := range topPages(requests, top) {
+		t.Top = append(t.Top, pageTotals{r.page, r.requests, s.Bytes.At(r.page).Value(), s.Visitors.At(r.page).Len()})
+	}
+	return t
+}
