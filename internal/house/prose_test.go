@@ -103,6 +103,43 @@ func TestReadmeCommands(t *testing.T) {
 	t.Error("the README has no shell block")
 }
 
+// TestReadmeFlags finds each flag that a shell block of the README gives to traffic.
+func TestReadmeFlags(t *testing.T) {
+	root := checkoutRoot(t)
+	known := map[string]bool{}
+	_, files := sources(t)
+	for _, s := range files {
+		if s.dir() != "examples/traffic" || s.test {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) < 2 {
+				return true
+			}
+			// f.StringVar(&v, "name", …)
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if lit, isLit := call.Args[1].(*ast.BasicLit); ok && isLit && strings.HasSuffix(sel.Sel.Name, "Var") {
+				known["-"+strings.Trim(lit.Value, `"`)] = true
+			}
+			return true
+		})
+	}
+	for _, m := range fence.FindAllStringSubmatch(pages(t, root)["README.md"], -1) {
+		for line := range strings.Lines(m[2]) {
+			_, args, ok := strings.Cut(line, "traffic ")
+			if m[1] != "sh" || !ok {
+				continue
+			}
+			for _, arg := range strings.Fields(args) {
+				if strings.HasPrefix(arg, "-") && arg != "-" && !known[arg] {
+					t.Errorf("traffic has no flag %s", arg)
+				}
+			}
+		}
+	}
+}
+
 // isTestName matches what go test runs; TestPagesNameTests looks those up.
 var isTestName = regexp.MustCompile(`^(Test|Fuzz|Benchmark|Example)([A-Z_]|$)`)
 

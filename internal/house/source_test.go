@@ -375,20 +375,30 @@ func TestNoSleep(t *testing.T) {
 }
 
 // sleeps finds the calls of time.Sleep that are not written inside a call of
-// synctest.Test.
+// synctest.Test. A helper of a test file that has such calls is taken to be called
+// from one.
 func sleeps(f *ast.File) (found []token.Pos) {
-	var end token.Pos // of the bubble that the walk is in
-	ast.Inspect(f, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok {
-			if isSelector(call.Fun, "synctest", "Test") {
-				end = max(end, call.End())
-			}
-			if isSelector(call.Fun, "time", "Sleep") && call.Pos() >= end {
-				found = append(found, call.Pos())
-			}
+	bubbles := false
+	for _, imp := range f.Imports {
+		bubbles = bubbles || imp.Path.Value == `"testing/synctest"`
+	}
+	for _, d := range f.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok && bubbles && !isTestName.MatchString(fn.Name.Name) {
+			continue
 		}
-		return true
-	})
+		var end token.Pos // of the bubble that the walk is in
+		ast.Inspect(d, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if isSelector(call.Fun, "synctest", "Test") {
+					end = max(end, call.End())
+				}
+				if isSelector(call.Fun, "time", "Sleep") && call.Pos() >= end {
+					found = append(found, call.Pos())
+				}
+			}
+			return true
+		})
+	}
 	return found
 }
 
@@ -405,15 +415,17 @@ func isSelector(e ast.Expr, pkg, name string) bool {
 func TestNoSleepBites(t *testing.T) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, "planted.go", `package p
-func F(t *testing.T) {
+import "testing/synctest"
+func helper() { time.Sleep(0) }
+func TestF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { time.Sleep(1) })
 	time.Sleep(2)
 }`, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := sleeps(f); len(got) != 1 || fset.Position(got[0]).Line != 4 {
-		t.Errorf("found %d sleeps, want the one on line 4", len(got))
+	if got := sleeps(f); len(got) != 1 || fset.Position(got[0]).Line != 6 {
+		t.Errorf("found %d sleeps, want the one on line 6", len(got))
 	}
 }
 
