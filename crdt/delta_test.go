@@ -3,9 +3,11 @@ package crdt_test
 import (
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,9 +114,107 @@ func TestLimits(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Bytes that announce much and hold little do not take memory.
+func TestDecodingAllocatesInProportion(t *testing.T) {
+	body := append([]byte{0xCA, 0x1D, 1, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7}, 1, 0)
+	body = append(body, 0xff, 0xff, 0xff, 0xff, 0x3f, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x3f) // 17 thousand million live events
+	b := sum(append(body, make([]byte, 1000)...))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := crdt.ParseDelta(b, crdt.Limits{})
+	runtime.ReadMemStats(&after)
+	require.ErrorIs(t, err, crdt.ErrCorrupt)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200*len(b)))
+}
+
+// What a replica knows already costs nothing to hear again.
+func TestMergeOfTheKnownDoesNotAllocate(t *testing.T) {
+	a, b := crdt.NewSet[string](1), crdt.NewSet[string](2)
+	var small crdt.Delta
+	for i := range 1000 {
+		small = a.Add(fmt.Sprint(i))
+	}
+	merge(t, b, a.State())
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() { b.Merge(small) }))
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { a.Add("again") }), 1.0)
+}
+
 // sum puts the right checksum under a body, so that hostile bytes get past it.
 func sum(body []byte) []byte {
 	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// Bytes with a right checksum that no store would write.
+func TestHostileBytesAreRefused(t *testing.T) {
+	id := []byte{0, 0, 0, 0, 0, 0, 0, 7}
+	one := []byte{1, 0, 0} // runs: the one event 1
+	build := func(root byte, parts ...[]byte) []byte {
+		b := []byte{0xCA, 0x1D, 1, root, 0}
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		return sum(b)
+	}
+	const set, store, counter, elem, mapKind, structKind = 4, 1, 6, 5, 3, 2
+	group := func(b ...byte) []byte { return b }
+	n := []byte{1}
+	good := build(set, n, id, one, one, group(1<<3, 0, elem, 0, 1, 'x'))
+	_, err := crdt.ParseDelta(good, crdt.Limits{})
+	require.NoError(t, err, "the test builds what it means to")
+	for name, b := range map[string][]byte{
+		"no replicas":                  build(set, []byte{0}),
+		"replica 0":                    build(set, n, make([]byte, 8), one, one, group(1<<3, 0, elem, 0, 1, 'x')),
+		"replicas not ascending":       build(set, []byte{2}, id, id, one, []byte{0}, one, []byte{0}),
+		"nothing told":                 build(set, n, id, []byte{0}, []byte{0}),
+		"lives and is not told":        build(set, n, id, one, []byte{1, 1, 0}, group(1<<3, 0, elem, 0, 1, 'x')),
+		"lives beyond what is told":    build(set, n, id, []byte{1, 0, 1}, []byte{1, 0, 2}, group(3<<3, 0, elem, 0, 1, 'x', 1, 'y', 1, 'z')),
+		"no content":                   build(set, n, id, one, one),
+		"an empty group":               build(set, n, id, one, one, group(0, 0, elem, 0)),
+		"more in a group than events":  build(set, n, id, one, one, group(2<<3, 0, elem, 0, 1, 'x', 1, 'y')),
+		"an unknown form":              build(set, n, id, one, one, group(1<<3|3, 0, elem, 0, 1, 'x')),
+		"inner nodes with payloads":    build(store, n, id, one, one, group(1<<3|6, 0, mapKind, 6, 1, 'm')),
+		"an inner element":             build(set, n, id, one, one, group(1<<3|2, 0, elem, 0, 1, 'x'), group(1<<3|1, 1)),
+		"below an element":             build(set, n, id, one, one, group(1<<3, 0, elem, 0, 1, 'x'), group(1<<3|2, 1, set, 0, 1, 'y')),
+		"a parent not named":           build(set, n, id, one, one, group(1<<3, 9, elem, 0, 1, 'x')),
+		"a node not named":             build(set, n, id, one, one, group(1<<3|1, 9)),
+		"a counter in a set":           build(set, n, id, one, one, group(1<<3|4, 0, counter, 0, 1, 'x', 1, 2)),
+		"an element in a map":          build(mapKind, n, id, one, one, group(1<<3, 0, elem, 0, 1, 'x')),
+		"a store in a store":           build(store, n, id, one, one, group(1<<3|2, 0, store, 0, 1, 'x')),
+		"a root counter in a map":      build(mapKind, n, id, one, one, group(1<<3|4, 0, 7, 0, 1, 'x', 1, 2)),
+		"field 0":                      build(structKind, n, id, one, one, group(1<<3|4, 0, counter, 0, 1, 0, 1, 2)),
+		"a field number in long form":  build(structKind, n, id, one, one, group(1<<3|4, 0, counter, 0, 2, 0x81, 0, 1, 2)),
+		"an event at the root of sets": build(set, n, id, one, one, group(1<<3|1, 0)),
+		"a payload at an element":      build(set, n, id, one, one, group(1<<3|4, 0, elem, 0, 1, 'x', 1, 1)),
+		"an empty payload":             build(mapKind, n, id, one, one, group(1<<3|4, 0, counter, 0, 1, 'x', 0)),
+		"no payload at a counter":      build(mapKind, n, id, one, one, group(1<<3, 0, counter, 0, 1, 'x')),
+		"a number in long form":        build(mapKind, n, id, one, one, group(1<<3|4, 0, counter, 0, 1, 'x', 2, 0x82, 0)),
+		"a register without a stamp":   build(mapKind, n, id, one, one, group(1<<3|4, 0, 10, 6, 1, 'x', 2, 1, 1)),
+		"an event number over 2⁶²":     build(set, n, id, []byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0}, []byte{0}),
+		"bytes left over":              build(set, n, id, one, one, group(1<<3, 0, elem, 0, 1, 'x'), []byte{0}),
+	} {
+		_, err := crdt.ParseDelta(b, crdt.Limits{})
+		require.ErrorIs(t, err, crdt.ErrCorrupt, name)
+	}
+	// 65 levels deep.
+	b := [][]byte{n, id, one, one}
+	for i := range 65 {
+		b = append(b, group(1<<3|2, byte(i), mapKind, 6, 1, 'm'))
+	}
+	_, err = crdt.ParseDelta(build(mapKind, append(b, group(1<<3|4, 65, counter, 0, 1, 'x', 1, 2))...), crdt.Limits{})
+	require.ErrorIs(t, err, crdt.ErrCorrupt)
+
+	// A digest whose replicas are not ascending, or in which something lives that was not seen.
+	for _, tail := range [][]byte{
+		append(append(append(append([]byte{2}, id...), 1, 0, 0, 0), id...), 1, 0, 0, 0),
+		append(append([]byte{1}, id...), 1, 0, 0, 1, 5, 0),
+		append(append([]byte{1}, id...), 0, 0, 0),
+	} {
+		var d crdt.Digest
+		require.ErrorIs(t, d.UnmarshalBinary(append([]byte{0xCA, 0x1E, 1}, tail...)), crdt.ErrCorrupt)
+	}
 }
 
 func FuzzParseDelta(f *testing.F) {

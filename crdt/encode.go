@@ -25,6 +25,7 @@ type encoder struct {
 	named []slot // nodes named so far, in order: the number of named[i] is i+1
 	index []uint32
 	chain []slot
+	head  []byte
 }
 
 // encode writes a delta. Parts need not be sorted; they are after it.
@@ -145,7 +146,6 @@ type groupWriter struct {
 	shape  shape
 	count  uint64
 	body   int // where the group's entries start in b; its head is put before them at the end
-	head   []byte
 }
 
 func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {

@@ -51,14 +51,9 @@ func (l *lane) last(seq uint64) int {
 	return l.find(seq, 0)
 }
 
-// insert records that the dot seq lives at s.
+// insert records that the dot seq lives at s. A dot is inserted once: after it has died it is seen.
 func (l *lane) insert(seq uint64, s slot) {
 	i := l.last(seq)
-	if i < len(l.seqs) && l.seqs[i] == seq { // it was here, died and its entry is still around
-		l.slots[i] = s
-		l.dead--
-		return
-	}
 	l.seqs = slices.Insert(l.seqs, i, seq)
 	l.slots = slices.Insert(l.slots, i, s)
 }

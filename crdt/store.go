@@ -207,16 +207,9 @@ func (s *Store) collect(at slot) {
 
 // over ends the events listed from mark on.
 func (s *Store) over(mark int) {
-	list := s.tx.removed[mark:]
-	kept := mark
-	for _, o := range list {
+	for _, o := range s.tx.removed[mark:] {
 		s.detach(o.lane, o.seq)
-		if o.lane != s.own || o.seq < s.tx.first { // own events of this update are told anyway
-			s.tx.removed[kept] = o
-			kept++
-		}
 	}
-	s.tx.removed = s.tx.removed[:kept]
 }
 
 func (s *Store) attach(laneIndex int, seq uint64, at slot, payload string) {

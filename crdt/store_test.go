@@ -118,7 +118,7 @@ func newReplica(id ReplicaID) *replica {
 	return &replica{Store: s, doc: OpenStruct[doc](s, "doc"), spec: newNaive()}
 }
 
-var opNames = []string{"add", "add2", "remove", "count", "hit", "write", "reset", "tag", "untag", "note", "delete", "clear"}
+var opNames = []string{"add", "add2", "remove", "count", "counts", "hit", "write", "reset", "tag", "untag", "note", "delete", "clear"}
 
 // operate does something random.
 func operate(t *rapid.T, r *replica) Delta {
@@ -126,6 +126,12 @@ func operate(t *rapid.T, r *replica) Delta {
 	n := rapid.IntRange(0, 3).Draw(t, "n")
 	d := r.doc
 	switch op := rapid.SampledFrom(opNames).Draw(t, "op"); op {
+	case "counts": // adjacent events below different parents
+		return r.Update(func() {
+			for i, k := range []string{"a", "b", "c"} {
+				d.Stock.At(k).At(uint8(i * n)).Add(1)
+			}
+		})
 	case "add":
 		return d.Seen.Add(k)
 	case "add2":
@@ -207,14 +213,16 @@ func TestStoreAgreesWithTheFormula(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"operate": func(t *rapid.T) {
 				r := pick()
-				before := look(t, r.Store)
-				d := operate(t, r)
-				now := look(t, r.Store)
-				spec := part(d)
-				before.merge(spec)
-				require.Equal(t, now, before, "the delta is not what changed")
-				r.spec = now.clone()
-				sent = append(sent, message{d, spec})
+				for range rapid.IntRange(1, 4).Draw(t, "operations") {
+					before := look(t, r.Store)
+					d := operate(t, r)
+					now := look(t, r.Store)
+					spec := part(d)
+					before.merge(spec)
+					require.Equal(t, now, before, "the delta is not what changed")
+					r.spec = now.clone()
+					sent = append(sent, message{d, spec})
+				}
 			},
 			"deliver": func(t *rapid.T) {
 				if len(sent) > 0 {
