@@ -19,6 +19,8 @@
 //	the current map, for many readers                  [Live]
 //	several owners of each key, in different zones     [Replicas], [Strict], [Node].Zone
 //	nodes of unequal size                              [Node].Weight
+//	the fewest moves to a new set of nodes             [Map.Rebalance]
+//	what moves between two maps? in which steps?       [Diff], [Plan.Waves], [Map.Apply]
 //	how even is it?                                    [Map.Stats]
 //	buckets with numbers instead of names              [JumpBack]; [Jump] for compatibility
 //	a hash that is the same everywhere                 [Hash], [HashBytes], [HashUint64]

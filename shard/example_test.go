@@ -111,3 +111,50 @@ func ExampleHash() {
 	fmt.Printf("%x %x\n", shard.Hash("user:1", 0), shard.Hash("user:1", 1))
 	// Output: 3b73022fd91e4012 1066edc72552058
 }
+
+func ExampleMap_Rebalance() {
+	ann, bob, cat := shard.Node{ID: "ann"}, shard.Node{ID: "bob"}, shard.Node{ID: "cat"}
+	m, err := shard.New([]shard.Node{ann, bob}, shard.Slots(16), shard.Slack(0))
+	if err != nil {
+		panic(err)
+	}
+	next, plan := m.Rebalance([]shard.Node{ann, bob, cat})
+	if plan.Err != nil {
+		panic(plan.Err)
+	}
+	fmt.Print(plan)
+	fmt.Print("in waves of")
+	for wave := range plan.Waves(2) {
+		fmt.Print(" ", len(wave))
+	}
+	fmt.Println()
+	fmt.Println(len(shard.Diff(m, next).Moves))
+	// Output:
+	// 5 moves, at least 5 needed
+	// fullest node 1.000 → 1.125 of its share, emptiest 1.000 → 0.937
+	//   ann                      sends 3, receives 0
+	//   bob                      sends 2, receives 0
+	//   cat                      sends 0, receives 5
+	// in waves of 2 2 1
+	// 5
+}
+
+func ExampleMap_Apply() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}}, shard.Slots(16))
+	if err != nil {
+		panic(err)
+	}
+	from := m.Owner("user:1")
+	to := map[string]string{"ann": "bob", "bob": "ann"}[from.ID]
+	m2, err := m.Apply(shard.Plan{Moves: []shard.Move{{Slot: m.Slot("user:1"), From: from.ID, To: to}}})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(from.ID, "→", m2.Owner("user:1").ID)
+
+	_, err = m2.Apply(shard.Plan{Moves: []shard.Move{{Slot: 3, From: "eve", To: "ann"}}})
+	fmt.Println(errors.Is(err, shard.ErrPlan))
+	// Output:
+	// ann → bob
+	// true
+}

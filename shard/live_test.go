@@ -1,30 +1,44 @@
 package shard
 
 import (
-	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/go-calm/calm/internal/lincheck"
 )
 
-func TestLiveShowsWholeMaps(t *testing.T) {
-	var live Live
-	require.Nil(t, live.Load())
-	maps := []*Map{must(t, nodeSet(3), Slots(64)), must(t, nodeSet(9), Slots(1024))}
-	live.Store(maps[0])
-	var wg sync.WaitGroup
-	for r := range 2 {
-		wg.Go(func() {
-			for i := range 2000 {
-				m := live.Load()
-				if o := m.OwnerUint64(uint64(i*2 + r)); o != maps[0].OwnerUint64(uint64(i*2+r)) && o != maps[1].OwnerUint64(uint64(i*2+r)) {
-					t.Error("an owner of neither map")
-				}
+// Live is a register of maps: every load returns the latest store, whole.
+func TestLiveIsLinearizable(t *testing.T) {
+	maps := make([]*Map, 6)
+	for i := range maps {
+		maps[i] = must(t, nodeSet(i+1), Slots(4<<i))
+	}
+	type op struct{ store int } // 0 loads
+	model := lincheck.Model[int, op, int]{
+		Step: func(s int, in op, out int) (int, bool) {
+			if in.store > 0 {
+				return in.store, true
+			}
+			return s, out == s
+		},
+	}
+	model.Run(t, lincheck.Checks(300), func(seed uint64) lincheck.History[op, int] {
+		var live Live
+		return lincheck.Record(4, seed, func(c *lincheck.Client[op, int]) {
+			for range 12 {
+				in := op{max(0, c.Rand().IntN(2*len(maps))-len(maps)+1)}
+				c.Do(in, func() int {
+					if in.store > 0 {
+						live.Store(maps[in.store-1])
+						return 0
+					}
+					m := live.Load()
+					if m == nil {
+						return 0
+					}
+					m.Owner("key")
+					return len(m.nodes)
+				})
 			}
 		})
-	}
-	for i := range 2000 {
-		live.Store(maps[i%2])
-	}
-	wg.Wait()
+	})
 }

@@ -43,11 +43,7 @@ type Map struct {
 // Errors: [ErrNoNodes]; [*NodeError] for an empty or repeated ID or a bad weight; [*OptionError];
 // [ErrReplicas] with [Strict].
 func New(nodes []Node, opts ...Option) (*Map, error) {
-	cfg, err := newConfig(len(nodes), opts)
-	if err != nil {
-		return nil, err
-	}
-	return build(nodes, cfg)
+	return build(nodes, newConfig(opts))
 }
 
 func build(nodes []Node, cfg config) (*Map, error) {
@@ -55,14 +51,10 @@ func build(nodes []Node, cfg config) (*Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A set may have shrunk below what its options ask for since they were checked.
-	if err := cfg.check(len(sorted)); err != nil {
+	if err := cfg.check(sorted); err != nil {
 		return nil, err
 	}
-	p, err := newPlacement(sorted, cfg)
-	if err != nil {
-		return nil, err
-	}
+	p := newPlacement(sorted, cfg)
 	return newMap(sorted, cfg, p.slots, p.place()), nil
 }
 

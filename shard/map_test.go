@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -12,14 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
-
-// times multiplies the counts of heavy tests by CALM_CHECKS.
-func times(n int) int {
-	if f, err := strconv.Atoi(os.Getenv("CALM_CHECKS")); err == nil && f > 0 {
-		return n * f
-	}
-	return n
-}
 
 func nodeSet(n int) []Node {
 	nodes := make([]Node, n)
@@ -60,10 +51,8 @@ func TestPlacementEqualsTheNaiveMatching(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes, err := sortNodes(drawNodes(t, 12))
 		require.NoError(t, err)
-		cfg, err := newConfig(len(nodes), append(drawOptions(t), Replicas(1)))
-		require.NoError(t, err)
-		p, err := newPlacement(nodes, cfg)
-		require.NoError(t, err)
+		cfg := newConfig(append(drawOptions(t), Replicas(1)))
+		p := newPlacement(nodes, cfg)
 		got := p.place()
 
 		lower, upper := make([]int, len(nodes)), make([]int, len(nodes))
@@ -468,8 +457,7 @@ func TestFirstChoicesAreEven(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 100} {
 		nodes, err := sortNodes(nodeSet(n))
 		require.NoError(t, err)
-		p, err := newPlacement(nodes, config{replicas: 1, slots: 1 << 16})
-		require.NoError(t, err)
+		p := newPlacement(nodes, config{replicas: 1, slots: 1 << 16})
 		hits := make([]float64, n)
 		for s := range p.slots {
 			hits[p.best(uint32(s), nil, nil, nil)]++

@@ -42,7 +42,7 @@ func sortNodes(nodes []Node) ([]Node, error) {
 		return nil, &OptionError{Option: "nodes", Value: float64(len(nodes)), Reason: "at most 65535 nodes fit a map"}
 	}
 	sorted := slices.Clone(nodes)
-	slices.SortFunc(sorted, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(sorted, byID)
 	for i := range sorted {
 		n := &sorted[i]
 		switch {
@@ -57,3 +57,5 @@ func sortNodes(nodes []Node) ([]Node, error) {
 	}
 	return sorted, nil
 }
+
+func byID(a, b Node) int { return cmp.Compare(a.ID, b.ID) }

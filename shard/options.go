@@ -49,16 +49,17 @@ func Slack(eps float64) Option { return func(c *config) { c.slack = eps } }
 // Seed sets the seed of all hashing, 0 by default.
 func Seed(s uint64) Option { return func(c *config) { c.seed = s } }
 
-// newConfig applies the options for a number of nodes and checks what comes out.
-func newConfig(nodes int, opts []Option) (config, error) {
+// newConfig applies the options, unchecked.
+func newConfig(opts []Option) config {
 	c := config{replicas: 1, slack: defaultSlack}
 	for _, o := range opts {
 		o(&c)
 	}
-	return c, c.check(nodes)
+	return c
 }
 
-func (c *config) check(nodes int) error {
+// check refuses options that are out of range, or too strict for the nodes.
+func (c *config) check(nodes []Node) error {
 	switch {
 	case c.slots < 0 || c.slots > maxSlots || c.slots&(c.slots-1) != 0:
 		return &OptionError{"Slots", float64(c.slots), "must be a power of two from 1 to 1<<24"}
@@ -66,8 +67,10 @@ func (c *config) check(nodes int) error {
 		return &OptionError{"Replicas", float64(c.replicas), "must be from 1 to 255"}
 	case !(c.slack >= 0 && c.slack <= 1): // the negation catches NaN as well
 		return &OptionError{"Slack", c.slack, "must be from 0 to 1"}
-	case c.strict && c.replicas > nodes:
-		return fmt.Errorf("%w: %d replicas on %d nodes", ErrReplicas, c.replicas, nodes)
+	case c.strict && c.replicas > len(nodes):
+		return fmt.Errorf("%w: %d replicas on %d nodes", ErrReplicas, c.replicas, len(nodes))
+	case c.strict && c.replicas > topZones(nodes):
+		return fmt.Errorf("%w: %d replicas in %d zones", ErrReplicas, c.replicas, topZones(nodes))
 	}
 	return nil
 }

@@ -2,9 +2,7 @@ package shard
 
 import (
 	"cmp"
-	"fmt"
 	"math"
-	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
@@ -21,7 +19,7 @@ type placement struct {
 	nodes    []Node
 	slots    int
 	replicas int
-	slack    uint64 // with 32 fractional bits
+	slack    float64
 	seed     uint64
 
 	order  []uint16 // from position to node
@@ -40,15 +38,12 @@ type group struct {
 	weight   int64 // log2
 }
 
-func newPlacement(nodes []Node, cfg config) (*placement, error) {
-	if cfg.strict && topZones(nodes) < cfg.replicas {
-		return nil, fmt.Errorf("%w: %d replicas in %d zones", ErrReplicas, cfg.replicas, topZones(nodes))
-	}
+func newPlacement(nodes []Node, cfg config) *placement {
 	p := &placement{
 		nodes:    nodes,
 		slots:    cfg.slotsFor(len(nodes)),
 		replicas: min(cfg.replicas, len(nodes)),
-		slack:    uint64(cfg.slack * (1 << 32)),
+		slack:    cfg.slack,
 		seed:     mix(cfg.seed, k2),
 	}
 	p.order = make([]uint16, len(nodes))
@@ -85,7 +80,7 @@ func newPlacement(nodes []Node, cfg config) (*placement, error) {
 		}
 		p.groups[len(p.groups)-1].to = i + 1
 	}
-	return p, nil
+	return p
 }
 
 // pair is the number of a slot and the node at a position.
@@ -167,12 +162,7 @@ func (p *placement) place() []uint16 {
 		shares := p.zones.shares(p.weight, p.leaves, p.slots, rank+1)
 		lower, upper := make([]int, len(held)), make([]int, len(held))
 		for i, s := range shares {
-			slack, _ := bits.Mul64(s, p.slack<<32)
-			if p.slack >= 1<<32 {
-				slack = s
-			}
-			low, high := int((s-min(2*slack, s))>>grain), int((s+slack)>>grain)
-			high = min(max(high, int((s+1<<grain-1)>>grain)), p.slots)
+			low, high := bounds(s, p.slack, p.slots)
 			lower[i], upper[i] = max(low-held[i], 0), max(high-held[i], 0)
 		}
 		p.placeRank(table, rank, lower, upper)

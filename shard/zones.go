@@ -126,11 +126,17 @@ const grain = 20
 // every slot has k replicas: in proportion to the weights, as far as the zones' spread allows.
 func (t zones) shares(weights []uint64, leaves []int, slots, k int) []uint64 {
 	out := make([]uint64, len(weights))
+	full := uint64(slots) << grain // a replica of every slot
+	if k == 1 {                    // zones do not matter yet, and the shares are exact
+		for i, w := range weights {
+			out[i] = proportion(full, w, t[0].weight)
+		}
+		return out
+	}
 	members := make([][]int, len(t))
 	for i, l := range leaves {
 		members[l] = append(members[l], i)
 	}
-	full := uint64(slots) << grain // a replica of every slot
 	var down func(z int, amount uint64, low, high int)
 	// A slot has between low and high replicas in zone z; over all slots they come to amount.
 	down = func(z int, amount uint64, low, high int) {
@@ -160,6 +166,10 @@ func (t zones) shares(weights []uint64, leaves []int, slots, k int) []uint64 {
 		}
 	}
 	down(0, uint64(k)*full, k, k)
+	// Each level rounded up. What that added must not make a whole number of slots one more.
+	for i := range out {
+		out[i] -= min(out[i], 8)
+	}
 	return out
 }
 
