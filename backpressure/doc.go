@@ -1,0 +1,38 @@
+// Package backpressure says what happens at full capacity, and what happens next.
+//
+// A program that takes in more than it can do has to wait, to refuse or to forget. Without
+// a bound it does none of these until memory or patience runs out. Here each bound is a
+// value, what happens at the bound is one option, and every refusal is one documented
+// error, [Overload], that says why and when to come back.
+//
+// | I want to …                                            | use                               |
+// |--------------------------------------------------------|-----------------------------------|
+// | hand items from producers to consumers, and wait       | [NewQueue], [Queue.Put]           |
+// | … and be told at once when there is no room            | [RejectWhenFull], [Queue.TryPut]  |
+// | … and keep the newest items only                       | [DropOldest]                      |
+// | … and keep the oldest items only                       | [DropNewest]                      |
+// | … and move many items for the price of one             | [Queue.PutAll], [Queue.GetBatch]  |
+// | range over items until the end                         | [Queue.All]                       |
+// | stop, and lose nothing                                 | [Queue.Close], [Queue.Drain]      |
+//
+// # Why not a channel
+//
+// A channel with a buffer is a bounded queue, too, and the right one wherever a goroutine
+// waits for several things at once. A [Queue] adds what a channel cannot do: a policy for
+// when it is full, batches, a context that costs nothing until it is needed (a select over
+// a channel and ctx.Done() costs a channel three times its price), a Close that is safe
+// while others put, and an exact count of what happened.
+//
+// # Overload is one error
+//
+//	var o *backpressure.Overload
+//	if errors.As(err, &o) {
+//		// o.Reason, o.RetryAfter
+//	}
+//
+// errors.Is(err, [ErrOverload]) holds for every refusal; [ErrClosed] is the end of a queue
+// and no overload.
+//
+// Everything that takes time uses package time, so that it runs unchanged, and in virtual
+// time, inside a [testing/synctest] bubble.
+package backpressure

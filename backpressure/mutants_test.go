@@ -1,0 +1,197 @@
+package backpressure
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// mutant is a bug to plant: in file, old is replaced by new. The tests that claim to find
+// such a bug are those that match by.
+type mutant struct {
+	name, by, file, old, new string
+}
+
+const (
+	lin    = "Linearizable"
+	bubble = "NoWakeUpIsLost|Baton|CloseAnd|CloseWakes" // synctest reports who sleeps for ever
+)
+
+// The mutants of the queue. Each is a bug that some queue has shipped with, or one slip away
+// from this one. Calls of bug() and jitter() exist only in the planted copy.
+var mutants = []mutant{
+	{
+		"false full: a try looks at its own side only", lin, "ring.go",
+		"if r.tail.across(&r.head); t-r.tail.far >= r.capacity {",
+		"if !bug() { r.tail.across(&r.head) }; if t-r.tail.far >= r.capacity {",
+	},
+	{
+		"false empty: a try looks at its own side only", lin, "ring.go",
+		"t := r.head.across(&r.tail)\n\t\tif h == r.head.far {",
+		"t := r.tail.word.Load() & (closedBit | indexBits); if !bug() || r.head.far == 0 { t = r.head.across(&r.tail) }\n\t\tif h == r.head.far {",
+	},
+	{
+		"slot repair: the index moves before the item is there", lin, "ring.go",
+		"r.buf[t&r.mask] = v\n\tr.tail.word.Store(t + 1)",
+		"if bug() { r.tail.word.Store(t + 1); jitter(); r.buf[t&r.mask] = v; return moved }\n\tr.buf[t&r.mask] = v\n\tr.tail.word.Store(t + 1)",
+	},
+	{
+		"a consumer gives the slot free before it has read it", lin, "ring.go",
+		"slot := &r.buf[h&r.mask]\n\tv = *slot",
+		"slot := &r.buf[h&r.mask]\n\tif bug() { r.head.word.Store(h + 1); jitter(); return *slot, moved }\n\tv = *slot",
+	},
+	{
+		"close does not wait for a producer", lin, "ring.go",
+		"if t := r.tail.lock(); t < locked {\n\t\tr.tail.word.Store(t | closedBit)\n\t}",
+		"if bug() { r.tail.word.Or(closedBit); return }\n\tif t := r.tail.lock(); t < locked {\n\t\tr.tail.word.Store(t | closedBit)\n\t}",
+	},
+	{
+		"a batch that wraps around loses its second half", lin, "ring.go",
+		"n += copy(r.buf, vs[n:min(room, uint64(len(vs)))])",
+		"if m := min(room, uint64(len(vs))); bug() { n = int(m) } else { n += copy(r.buf, vs[n:m]) }",
+	},
+	{
+		"one item too many", lin, "ring.go",
+		"room := r.capacity - (t - r.tail.far)",
+		"room := r.capacity - (t - r.tail.far); if bug() { room++ }",
+	},
+	{
+		"lost wake-up: who parks does not look again", bubble, "lot.go",
+		"} else if o = l.try(w); o != denied {",
+		"} else if bug() {} else if o = l.try(w); o != denied {",
+	},
+	{
+		"lost wake-up: the baton is dropped", bubble, "lot.go",
+		"if woken {\n\t\t\t\tl.wake()\n\t\t\t}",
+		"if woken && !bug() {\n\t\t\t\tl.wake()\n\t\t\t}",
+	},
+	{
+		"lost wake-up: a cancelled call keeps the baton", bubble, "lot.go",
+		"l.publish()\n\t\t\tl.mu.Unlock()\n\t\t\tl.wake()",
+		"l.publish()\n\t\t\tl.mu.Unlock()\n\t\t\tif !bug() { l.wake() }",
+	},
+	{
+		"lost wake-up: the wake-up under way never ends", bubble, "lot.go",
+		"if woken {\n\t\t\tl.waking = false",
+		"if woken && !bug() {\n\t\t\tl.waking = false",
+	},
+	{
+		"served by hand, and nobody tells the other side", bubble, "lot.go",
+		"if served {\n\t\tl.notify()",
+		"if served && !bug() {\n\t\tl.notify()",
+	},
+	{
+		"a cancelled call that was served reports the context", lin, "lot.go",
+		"<-w.signal // it was chosen at the last moment\n\t\t\tif w.served {",
+		"<-w.signal // it was chosen at the last moment\n\t\t\tif w.served && !bug() {",
+	},
+	{
+		"Close forgets the consumers", bubble, "queue.go",
+		"q.gets.wakeAll()",
+		"if !bug() { q.gets.wakeAll() }",
+	},
+	{
+		"Drain looks before it says that it waits", bubble, "queue.go",
+		"q.puts.watch() // before looking, for the last Get looks after taking",
+		"if !bug() { q.puts.watch() }",
+	},
+	{
+		"DropOldest drops the second oldest", lin, "sched.go",
+		"old, evicted = s.items[s.at(0)], true",
+		"old, evicted = s.items[s.at(0)], true; if bug() && len(s.items) > 1 { old, s.items[s.at(1)] = s.items[s.at(1)], old }",
+	},
+}
+
+// plantedSource is added to the copy: which bug is on, and a yield at random where the schedule
+// matters.
+const plantedSource = `package backpressure
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+)
+
+var plantedBug = os.Getenv("CALM_MUTANT")
+
+func bugIs(name string) bool { return plantedBug == name }
+
+func jitter() {
+	if rand.Uint32()&7 == 0 {
+		runtime.Gosched()
+	}
+}
+`
+
+// TestMutantsAreKilled compiles the package once more with all the bugs in it, switched off,
+// and with yields between the steps of each operation. With every bug off the tests must
+// pass, with any one on they must fail (or never end).
+func TestMutantsAreKilled(t *testing.T) {
+	if testing.Short() || os.Getenv("CALM_MUTANT") != "" {
+		t.Skip("not in -short, nor in itself")
+	}
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("no go tool")
+	}
+	dir := t.TempDir()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	sources := map[string]string{}
+	for _, m := range mutants {
+		if sources[m.file] == "" {
+			b, err := os.ReadFile(m.file)
+			require.NoError(t, err)
+			sources[m.file] = string(b)
+		}
+	}
+	for _, m := range mutants {
+		require.Equal(t, 1, strings.Count(sources[m.file], m.old), "%s: %s does not contain once:\n%s", m.name, m.file, m.old)
+		sources[m.file] = strings.Replace(sources[m.file], m.old, strings.ReplaceAll(m.new, "bug()", "bugIs("+quote(m.name)+")"), 1)
+	}
+	sources["planted.go"] = plantedSource
+	// Between loading an index and acting on it, and around parking.
+	steps := regexp.MustCompile(`(?m)^(\t+)(l\.mu\.Lock\(\)|r\.(tail|head)\.word\.Store\(.*\)|r\.buf\[t&r\.mask\] = v|l\.mu\.Unlock\(\))$`)
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for file, text := range sources {
+		if file != "planted.go" {
+			text = steps.ReplaceAllString(text, "${1}jitter()\n$1$2")
+		}
+		path := filepath.Join(dir, file)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		overlay.Replace[filepath.Join(here, file)] = path
+	}
+	b, err := json.Marshal(overlay)
+	require.NoError(t, err)
+	list, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "planted.test")
+	require.NoError(t, os.WriteFile(list, b, 0o644))
+	out, err := exec.Command(goTool, "test", "-c", "-vet=off", "-overlay", list, "-o", binary, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	run := func(name, tests string) (string, error) {
+		cmd := exec.Command(binary, "-test.run="+tests, "-test.failfast", "-test.timeout=60s")
+		cmd.Env = append(os.Environ(), "CALM_MUTANT="+name, "CALM_CHECKS=0.3")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out1, err := run("none", lin+"|"+bubble)
+	require.NoError(t, err, "the correct twin failed:\n%s", out1)
+	killer := regexp.MustCompile(`--- FAIL: (\S+)|panic: (.*)`)
+	for _, m := range mutants {
+		out, err := run(m.name, m.by)
+		if err == nil {
+			t.Errorf("survived: %s", m.name)
+			continue
+		}
+		by := killer.FindString(out)
+		t.Logf("%-60s %s", m.name, by)
+	}
+}
+
+func quote(s string) string { return "\"" + s + "\"" }

@@ -1,0 +1,361 @@
+package backpressure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/internal/lincheck"
+)
+
+// What a client does to a queue, and what it was told.
+type (
+	action struct {
+		Do     string `json:"do"` // put, drop (a put that may drop), get, batch, close
+		V      uint8  `json:"v,omitempty"`
+		After  uint8  `json:"after,omitempty"` // of a batch: the item before it
+		Client int    `json:"client"`
+		N      int    `json:"n,omitempty"` // of a batch: room for so many
+	}
+	answer struct {
+		Err string  `json:"err,omitempty"` // "", full, empty, closed, cancelled
+		Got []uint8 `json:"got,omitempty"` // taken, or evicted
+	}
+)
+
+// contents is the sequential queue.
+type contents struct {
+	items  string // a byte an item
+	closed bool
+	last   [4]uint8 // of each client's batch: the last item put
+}
+
+// queueModel is the specification of a queue of the given capacity.
+func queueModel(capacity int, full policy) lincheck.Model[contents, action, answer] {
+	return lincheck.Model[contents, action, answer]{
+		Step: func(s contents, in action, out answer) (contents, bool) {
+			if out.Err == "cancelled" {
+				return s, true // without effect, at any time
+			}
+			switch in.Do {
+			case "put":
+				if in.After != 0 && s.last[in.Client] != in.After {
+					return s, false
+				}
+				switch out.Err {
+				case "closed":
+					return s, s.closed
+				case "full":
+					return s, !s.closed && len(s.items) == capacity
+				}
+				if s.closed {
+					return s, false
+				}
+				switch {
+				case len(s.items) < capacity:
+					if len(out.Got) > 0 {
+						return s, false
+					}
+					s.items += string([]byte{in.V})
+				case full == dropOldest:
+					if len(out.Got) != 1 || out.Got[0] != s.items[0] {
+						return s, false
+					}
+					s.items = s.items[1:] + string([]byte{in.V})
+				case full == dropNewest:
+					if len(out.Got) != 1 || out.Got[0] != in.V {
+						return s, false
+					}
+				default:
+					return s, false
+				}
+				s.last[in.Client] = in.V
+				return s, true
+			case "get":
+				switch out.Err {
+				case "closed":
+					return s, s.closed && s.items == ""
+				case "empty":
+					return s, s.items == ""
+				}
+				n := len(out.Got)
+				if n == 0 || n > min(len(s.items), in.N) || s.items[:n] != string(out.Got) {
+					return s, false
+				}
+				s.items = s.items[n:]
+				return s, true
+			}
+			s.closed = true
+			return s, true
+		},
+		Equal: func(a, b contents) bool { return a == b },
+		Hash: func(s contents) uint64 {
+			h := uint64(14695981039346656037)
+			for i := range len(s.items) {
+				h = (h ^ uint64(s.items[i])) * 1099511628211
+			}
+			for _, v := range s.last {
+				h = (h ^ uint64(v)) * 1099511628211
+			}
+			if s.closed {
+				h = ^h
+			}
+			return h
+		},
+	}
+}
+
+func verdict(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrClosed):
+		return "closed"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	case errors.Is(err, ErrOverload):
+		return "full"
+	}
+	return err.Error()
+}
+
+// recordQueue lets four clients do at random whatever a queue can do, while a fifth cancels
+// what waits.
+func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[uint8]) lincheck.History[action, answer] {
+	const clients = 4
+	var (
+		dropped sync.Map
+		q       = NewQueue(capacity, opts...)
+		cancels [clients]atomic.Pointer[context.CancelFunc]
+		left    atomic.Int32
+		value   atomic.Uint32
+	)
+	if full == dropNewest {
+		q.onDrop = func(v uint8, _ Reason) { dropped.Store(v, true) }
+	}
+	left.Store(clients)
+	var canceller sync.WaitGroup
+	canceller.Go(func() {
+		for i := 0; left.Load() > 0; i++ {
+			runtime.Gosched()
+			if c := cancels[i/8%clients].Load(); i%8 == 0 && c != nil {
+				(*c)()
+			}
+		}
+	})
+	put := func(v uint8, err error) (a answer) {
+		a.Err = verdict(err)
+		if _, ok := dropped.LoadAndDelete(v); ok {
+			a.Got = []uint8{v}
+		}
+		return a
+	}
+	h := lincheck.Record(clients, seed, func(c *lincheck.Client[action, answer]) {
+		defer left.Add(-1)
+		rng := c.Rand()
+		producer := c.ID()%2 == 0
+		for range steps {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancels[c.ID()].Store(&cancel)
+			if rng.IntN(4) == 0 {
+				producer = !producer
+			}
+			switch kind := rng.IntN(16); {
+			case kind == 0 && rng.IntN(6) == 0:
+				c.Do(action{Do: "close"}, func() (a answer) { q.Close(); return a })
+			case producer && full == dropOldest: // the engine says what it evicted
+				v := uint8(value.Add(1))
+				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() (a answer) {
+					old, evicted, o := q.sched.push(v)
+					if evicted {
+						a.Got = []uint8{old}
+					}
+					if o == over {
+						a.Err = "closed"
+					}
+					q.stocked()
+					return a
+				})
+			case producer && kind < 3:
+				vs := make([]uint8, 1+rng.IntN(3))
+				for i := range vs {
+					vs[i] = uint8(value.Add(1))
+				}
+				var n int
+				var err error
+				c.DoAll(func() { n, err = q.PutAll(ctx, vs) }, func(part func(action, answer)) {
+					prev := uint8(0)
+					for i, v := range vs {
+						in := action{Do: "put", V: v, After: prev, Client: c.ID()}
+						if i >= n {
+							part(in, put(v, err))
+							return
+						}
+						part(in, put(v, nil))
+						prev = v
+					}
+				})
+			case producer && kind < 9:
+				v := uint8(value.Add(1))
+				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() answer { return put(v, q.TryPut(v)) })
+			case producer:
+				v := uint8(value.Add(1))
+				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() answer { return put(v, q.Put(ctx, v)) })
+			case kind < 3:
+				dst := make([]uint8, 1+rng.IntN(3))
+				c.Do(action{Do: "get", N: len(dst)}, func() (a answer) {
+					n, err := q.GetBatch(ctx, dst)
+					a.Err = verdict(err)
+					a.Got = dst[:n]
+					return a
+				})
+			case kind < 9:
+				c.Do(action{Do: "get", N: 1}, func() (a answer) {
+					v, ok := q.TryGet()
+					if !ok {
+						a.Err = "empty"
+						return a
+					}
+					a.Got = []uint8{v}
+					return a
+				})
+			default:
+				c.Do(action{Do: "get", N: 1}, func() (a answer) {
+					v, err := q.Get(ctx)
+					a.Err = verdict(err)
+					if err == nil {
+						a.Got = []uint8{v}
+					}
+					return a
+				})
+			}
+			cancel()
+		}
+	})
+	canceller.Wait()
+	return h
+}
+
+func TestQueueIsLinearizable(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		full policy
+		opts []Option[uint8]
+	}{
+		{"Block", block, nil},
+		{"RejectWhenFull", reject, []Option[uint8]{RejectWhenFull[uint8]()}},
+		{"DropNewest", dropNewest, []Option[uint8]{DropNewest[uint8](nil)}},
+		{"DropOldest", dropOldest, []Option[uint8]{DropOldest[uint8](nil)}},
+	} {
+		for capacity := 1; capacity <= 4; capacity++ {
+			t.Run(fmt.Sprintf("%s/%d", c.name, capacity), func(t *testing.T) {
+				queueModel(capacity, c.full).Run(t, 800, func(seed uint64) lincheck.History[action, answer] {
+					return recordQueue(seed, capacity, 10, c.full, c.opts...)
+				})
+			})
+		}
+	}
+}
+
+// TestQueueUnderStress looks at long runs, where the pattern checker decides.
+func TestQueueUnderStress(t *testing.T) {
+	type did struct {
+		put bool
+		v   int
+	}
+	for _, procs := range []int{1, 2, 8} {
+		for _, capacity := range []int{1, 3, 64} {
+			t.Run(fmt.Sprintf("%dprocs/%d", procs, capacity), func(t *testing.T) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				const clients = 8
+				each := lincheck.Checks(3000)
+				ctx := context.Background()
+				q := NewQueue[int](capacity)
+				var producers atomic.Int32
+				producers.Store(clients / 2)
+				h := lincheck.Record(clients, 1, func(c *lincheck.Client[did, int]) {
+					if c.ID() >= clients/2 {
+						for v := 0; v >= 0; {
+							v = c.Do(did{}, func() int {
+								v, err := q.Get(ctx)
+								if err != nil {
+									return -1
+								}
+								return v
+							})
+						}
+						return
+					}
+					for i := range each {
+						v := i*clients + c.ID()
+						c.Do(did{true, v}, func() int { _ = q.Put(ctx, v); return 0 })
+					}
+					if producers.Add(-1) == 0 {
+						q.Close()
+					}
+				})
+				got := 0
+				require.NoError(t, lincheck.FIFO(h, func(in did, out int) (lincheck.Role, int) {
+					switch {
+					case in.put:
+						return lincheck.Put, in.v
+					case out < 0:
+						return lincheck.None, 0
+					}
+					got++
+					return lincheck.Got, out
+				}))
+				require.Equal(t, each*clients/2, got)
+				require.Zero(t, q.Stats().Len)
+			})
+		}
+	}
+}
+
+func TestBatchesKeepTheirOrder(t *testing.T) {
+	ctx := context.Background()
+	for _, capacity := range []int{1, 5, 16} {
+		q := NewQueue[int](capacity)
+		var wg sync.WaitGroup
+		const total = 5000
+		for p := range 2 {
+			wg.Go(func() {
+				for i := 0; i < total; {
+					n := min(1+i%7, total-i)
+					vs := make([]int, n)
+					for j := range vs {
+						vs[j] = (i+j)*2 + p
+					}
+					k, err := q.PutAll(ctx, vs)
+					if k != n || err != nil {
+						panic(fmt.Sprint(k, err))
+					}
+					i += n
+				}
+			})
+		}
+		go func() { wg.Wait(); q.Close() }()
+		next := [2]int{}
+		dst := make([]int, 4)
+		for {
+			n, err := q.GetBatch(ctx, dst)
+			if err != nil {
+				require.ErrorIs(t, err, ErrClosed)
+				break
+			}
+			for _, v := range dst[:n] {
+				require.Equal(t, next[v%2], v/2, "producer %d", v%2)
+				next[v%2]++
+			}
+		}
+		require.Equal(t, [2]int{total, total}, next)
+		require.False(t, slices.Contains(next[:], 0))
+	}
+}

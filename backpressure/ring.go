@@ -1,0 +1,240 @@
+package backpressure
+
+import (
+	"math/bits"
+	"reflect"
+	"runtime"
+	"sync/atomic"
+)
+
+// The two indices of a ring are words: the low bits count what was ever put or taken, and
+// two flags sit on top.
+const (
+	locked    = 1 << 62 // some goroutine is moving this index
+	closedBit = 1 << 63 // the producers' index only, and never together with locked
+	indexBits = locked - 1
+)
+
+// outcome is what an engine answers to a push or a pop.
+type outcome uint8
+
+const (
+	moved  outcome = iota
+	denied         // full for a push, empty for a pop
+	over           // closed for a push, closed and drained for a pop
+)
+
+// ring is a bounded FIFO. Each index carries its own lock bit: a producer takes the tail by
+// one compare-and-swap, writes as many items as it has, and publishes them all by the store
+// that moves and unlocks the index; a consumer does the same at the head. One item costs
+// two atomic operations, as in Vyukov's bounded queue, but a batch costs the same two.
+//
+// Full and empty are exact: who holds one index knows that it stands still, and the other
+// can only move the answer the other way. An operation takes effect where it unlocks, so
+// nothing is ever half there: no slot is claimed but empty.
+//
+// The lock is held for a copy, never while anything waits. Who finds it taken looks again a
+// few times and then yields.
+type ring[T any] struct {
+	buf      []T
+	mask     uint64
+	capacity uint64
+	wipe     bool // T holds pointers, which a slot must not keep alive
+
+	_    [64]byte
+	tail index
+	_    [104]byte
+	head index
+	_    [104]byte
+}
+
+// index is one end of a ring.
+type index struct {
+	word  atomic.Uint64
+	far   uint64 // the other end as last seen from here; this and dwell belong to who holds the lock
+	dwell int    // how long to hesitate before looking at the other end
+}
+
+// Two cores that look at each other's index for every item spend their time passing two
+// cache lines to and fro. So a side that had to wait lately hesitates for up to 256 turns
+// of an empty loop (some 0.1 µs) before it looks across, finds more there, and looks less
+// often. Every look makes it hesitate one turn less: a side that never waits never does.
+const maxDwell = 256
+
+// across hesitates and then reads the other end. The lock is held.
+func (x *index) across(other *index) uint64 {
+	for range x.dwell {
+	}
+	if x.dwell > 0 {
+		x.dwell--
+	}
+	w := other.word.Load()
+	x.far = w & indexBits
+	return w
+}
+
+// waited notes that a call has to wait at this end.
+func (x *index) waited(capacity uint64) {
+	if w := x.lock(); w < locked {
+		x.dwell = int(min(2*capacity, maxDwell))
+		x.word.Store(w)
+	}
+}
+
+func (r *ring[T]) init(capacity int) {
+	r.capacity = uint64(capacity)
+	r.buf = make([]T, 1<<bits.Len64(r.capacity-1))
+	r.mask = uint64(len(r.buf) - 1)
+	r.wipe = holdsPointers(reflect.TypeFor[T]())
+}
+
+// push appends v.
+func (r *ring[T]) push(v T) outcome {
+	t := r.tail.word.Load()
+	if t >= locked || !r.tail.word.CompareAndSwap(t, t|locked) {
+		if t = r.tail.lock(); t >= locked {
+			return over
+		}
+	}
+	if t-r.tail.far >= r.capacity {
+		if r.tail.across(&r.head); t-r.tail.far >= r.capacity {
+			r.tail.word.Store(t)
+			return denied
+		}
+	}
+	r.buf[t&r.mask] = v
+	r.tail.word.Store(t + 1)
+	return moved
+}
+
+// pushAll appends as much of vs as there is room for, all at once.
+func (r *ring[T]) pushAll(vs []T) (int, outcome) {
+	t := r.tail.lock()
+	if t >= locked {
+		return 0, over
+	}
+	room := r.capacity - (t - r.tail.far)
+	if room < uint64(len(vs)) {
+		r.tail.across(&r.head)
+		if room = r.capacity - (t - r.tail.far); room == 0 {
+			r.tail.word.Store(t)
+			return 0, denied
+		}
+	}
+	n := copy(r.buf[t&r.mask:], vs[:min(room, uint64(len(vs)))])
+	n += copy(r.buf, vs[n:min(room, uint64(len(vs)))])
+	r.tail.word.Store(t + uint64(n))
+	return n, moved
+}
+
+// pop takes the oldest item.
+func (r *ring[T]) pop() (v T, o outcome) {
+	h := r.head.word.Load()
+	if h >= locked || !r.head.word.CompareAndSwap(h, h|locked) {
+		h = r.head.lock()
+	}
+	if h == r.head.far {
+		t := r.head.across(&r.tail)
+		if h == r.head.far {
+			r.head.word.Store(h)
+			if t&closedBit != 0 {
+				return v, over
+			}
+			return v, denied
+		}
+	}
+	slot := &r.buf[h&r.mask]
+	v = *slot
+	if r.wipe {
+		var zero T
+		*slot = zero
+	}
+	r.head.word.Store(h + 1)
+	return v, moved
+}
+
+// popAll fills dst with the oldest items, all at once.
+func (r *ring[T]) popAll(dst []T) (int, outcome) {
+	h := r.head.lock()
+	stock := r.head.far - h
+	if stock < uint64(len(dst)) {
+		t := r.head.across(&r.tail)
+		if stock = r.head.far - h; stock == 0 {
+			r.head.word.Store(h)
+			if t&closedBit != 0 {
+				return 0, over
+			}
+			return 0, denied
+		}
+	}
+	from := r.buf[h&r.mask:]
+	n := copy(dst[:min(stock, uint64(len(dst)))], from)
+	rest := copy(dst[n:min(stock, uint64(len(dst)))], r.buf)
+	if r.wipe {
+		clear(from[:n])
+		clear(r.buf[:rest])
+	}
+	r.head.word.Store(h + uint64(n+rest))
+	return n + rest, moved
+}
+
+// close lets no push in any more. A push that holds the tail is let through first.
+func (r *ring[T]) close() {
+	if t := r.tail.lock(); t < locked {
+		r.tail.word.Store(t | closedBit)
+	}
+}
+
+func (r *ring[T]) puts() uint64 { return r.tail.word.Load() & indexBits }
+func (r *ring[T]) gots() uint64 { return r.head.word.Load() & indexBits }
+
+// size is the number of items at one instant during the call.
+func (r *ring[T]) size() int {
+	for {
+		h := r.head.word.Load() & indexBits
+		t := r.tail.word.Load() & indexBits
+		if h == r.head.word.Load()&indexBits {
+			return int(t - h)
+		}
+	}
+}
+
+// drained says that the ring is closed and empty, which it then is for ever.
+func (r *ring[T]) drained() bool {
+	t := r.tail.word.Load()
+	return t&closedBit != 0 && t&indexBits == r.head.word.Load()&indexBits
+}
+
+// lock takes the index and returns where it stands; a closed one is returned as it is, with
+// closedBit and not taken.
+func (x *index) lock() uint64 {
+	for spin := 1; ; spin++ {
+		w := x.word.Load()
+		if w&closedBit != 0 {
+			return w
+		}
+		if w < locked && x.word.CompareAndSwap(w, w|locked) {
+			return w
+		}
+		if spin%64 == 0 { // the holder may be off its core
+			runtime.Gosched()
+		}
+	}
+}
+
+// holdsPointers says whether values of type t can keep memory alive.
+func holdsPointers(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return t.Len() > 0 && holdsPointers(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if holdsPointers(t.Field(i).Type) {
+				return true
+			}
+		}
+		return false
+	default:
+		return t.Kind() > reflect.Complex128
+	}
+}
