@@ -1,6 +1,7 @@
 package crdttest_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -114,9 +115,11 @@ func ExampleCheckLaws() {
 		return nil
 	}
 	_, err := crdttest.CheckLaws(typ, 1, 100)
-	f := err.(*crdttest.Failure)
-	fmt.Println(f.Property)
-	fmt.Println("why it matters:", f.Why)
+	var f *crdttest.Failure
+	if errors.As(err, &f) {
+		fmt.Println(f.Property)
+		fmt.Println("why it matters:", f.Why)
+	}
 	// Output:
 	// all deltas make the state
 	// why it matters: a replica that got every delta must not need a full state too

@@ -508,7 +508,7 @@ func (s *keyed) value() uint64 {
 
 // keyedSpec: of the puts that no delete saw, the one with the longest chain of puts before it wins.
 func keyedSpec(h crdttest.History[uint64]) uint64 {
-	alive := func(e crdttest.History[uint64], i int, at func(j int) bool) bool {
+	alive := func(i int, at func(j int) bool) bool {
 		for j, d := range h.All() {
 			if d.Op == 0 && at(j) && h.Sees(j, i) {
 				return false
@@ -524,14 +524,14 @@ func keyedSpec(h crdttest.History[uint64]) uint64 {
 			continue
 		}
 		for j, p := range h.All() {
-			if p.Op != 0 && h.Sees(i, j) && alive(h, j, func(k int) bool { return h.Sees(i, k) }) {
+			if p.Op != 0 && h.Sees(i, j) && alive(j, func(k int) bool { return h.Sees(i, k) }) {
 				priority[i] = max(priority[i], priority[j])
 			}
 		}
 		priority[i]++
 		seq[e.Replica]++
 		r := row{priority[i], e.Replica, seq[e.Replica], e.Op}
-		if alive(h, i, func(int) bool { return true }) && slices.Compare(r[:], top[:]) > 0 {
+		if alive(i, func(int) bool { return true }) && slices.Compare(r[:], top[:]) > 0 {
 			top = r
 		}
 	}

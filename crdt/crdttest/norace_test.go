@@ -1,0 +1,5 @@
+//go:build !race
+
+package crdttest_test
+
+const race = false
