@@ -1,0 +1,180 @@
+// Package backpressure_test measures calm's queue beside what else a Go program can use.
+package backpressure_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/puzpuzpuz/xsync/v4"
+
+	"github.com/go-calm/calm/backpressure"
+)
+
+// pipe moves items from producers to consumers.
+type pipe[T any] interface {
+	put(v T)
+	get() (T, bool)
+	close()
+}
+
+type bare[T any] struct{ ch chan T }
+
+func (c bare[T]) put(v T)        { c.ch <- v }
+func (c bare[T]) get() (T, bool) { v, ok := <-c.ch; return v, ok }
+func (c bare[T]) close()         { close(c.ch) }
+
+type selected[T any] struct {
+	ch  chan T
+	ctx context.Context
+}
+
+func (c selected[T]) put(v T) {
+	select {
+	case c.ch <- v:
+	case <-c.ctx.Done():
+	}
+}
+
+func (c selected[T]) get() (v T, ok bool) {
+	select {
+	case v, ok = <-c.ch:
+	case <-c.ctx.Done():
+	}
+	return v, ok
+}
+func (c selected[T]) close() { close(c.ch) }
+
+type calm[T any] struct {
+	q   *backpressure.Queue[T]
+	ctx context.Context
+}
+
+func (c calm[T]) put(v T) {
+	if err := c.q.Put(c.ctx, v); err != nil {
+		panic(err)
+	}
+}
+
+func (c calm[T]) get() (T, bool) {
+	v, err := c.q.Get(c.ctx)
+	return v, err == nil
+}
+func (c calm[T]) close() { c.q.Close() }
+
+// spun waits by trying again, which is all that xsync's queue offers.
+type spun[T any] struct {
+	q    *xsync.MPMCQueue[T]
+	done *atomic.Bool
+}
+
+func (s spun[T]) put(v T) {
+	for !s.q.TryEnqueue(v) {
+		runtime.Gosched()
+	}
+}
+
+func (s spun[T]) get() (T, bool) {
+	for {
+		over := s.done.Load()
+		if v, ok := s.q.TryDequeue(); ok || over {
+			return v, ok
+		}
+		runtime.Gosched()
+	}
+}
+func (s spun[T]) close() { s.done.Store(true) }
+
+type big struct{ a [7]int64 }
+
+func run[T any, P pipe[T]](b *testing.B, pairs int, p P, v T) {
+	b.ReportAllocs()
+	var puts, gets sync.WaitGroup
+	b.ResetTimer()
+	for range pairs {
+		gets.Go(func() {
+			for {
+				if _, ok := p.get(); !ok {
+					return
+				}
+			}
+		})
+	}
+	for i := range pairs {
+		n := b.N / pairs
+		if i < b.N%pairs {
+			n++
+		}
+		puts.Go(func() {
+			for range n {
+				p.put(v)
+			}
+		})
+	}
+	puts.Wait()
+	p.close()
+	gets.Wait()
+}
+
+func each[T any](b *testing.B, v T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, pairs := range []int{1, 2, 8, 64} {
+		for _, capacity := range []int{128, 1024, 65536} {
+			at := fmt.Sprintf("%dx%d/%d", pairs, pairs, capacity)
+			b.Run("calm/"+at, func(b *testing.B) {
+				run(b, pairs, calm[T]{backpressure.NewQueue[T](capacity), ctx}, v)
+			})
+			b.Run("chan/"+at, func(b *testing.B) { run(b, pairs, bare[T]{make(chan T, capacity)}, v) })
+			b.Run("xsync/"+at, func(b *testing.B) {
+				run(b, pairs, spun[T]{xsync.NewMPMCQueue[T](capacity), new(atomic.Bool)}, v)
+			})
+			b.Run("select/"+at, func(b *testing.B) { run(b, pairs, selected[T]{make(chan T, capacity), ctx}, v) })
+		}
+	}
+}
+
+// BenchmarkBatch moves batches of 64; the time is that of one item.
+func BenchmarkBatch(b *testing.B) {
+	const size = 64
+	ctx := context.Background()
+	for _, pairs := range []int{1, 2, 8, 64} {
+		b.Run(fmt.Sprintf("calm/%dx%d/1024", pairs, pairs), func(b *testing.B) {
+			b.ReportAllocs()
+			q := backpressure.NewQueue[int](1024)
+			var puts, gets sync.WaitGroup
+			for range pairs {
+				gets.Go(func() {
+					dst := make([]int, size)
+					for {
+						if _, err := q.GetBatch(ctx, dst); err != nil {
+							return
+						}
+					}
+				})
+			}
+			for range pairs {
+				puts.Go(func() {
+					vs := make([]int, size)
+					for range max(1, b.N/pairs/size) {
+						if _, err := q.PutAll(ctx, vs); err != nil {
+							panic(err)
+						}
+					}
+				})
+			}
+			puts.Wait()
+			q.Close()
+			gets.Wait()
+		})
+		b.Run(fmt.Sprintf("chan/%dx%d/1024", pairs, pairs), func(b *testing.B) {
+			run(b, pairs, bare[int]{make(chan int, 1024)}, 1)
+		})
+	}
+}
+
+func BenchmarkInt(b *testing.B)    { each(b, 1) }
+func BenchmarkStruct(b *testing.B) { each(b, big{}) }
