@@ -21,6 +21,9 @@
 //	nodes of unequal size                              [Node].Weight
 //	the fewest moves to a new set of nodes             [Map.Rebalance]
 //	what moves between two maps? in which steps?       [Diff], [Plan.Waves], [Map.Apply]
+//	members that move slots on their own and agree     [Assignments]
+//	load per slot; which slots to move off hot nodes   [Meter], [Balancer]
+//	a node for this request, none overloaded           [Map.Pick], [Loads]
 //	how even is it?                                    [Map.Stats]
 //	buckets with numbers instead of names              [JumpBack]; [Jump] for compatibility
 //	a hash that is the same everywhere                 [Hash], [HashBytes], [HashUint64]

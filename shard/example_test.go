@@ -3,6 +3,7 @@ package shard_test
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-calm/calm/shard"
 )
@@ -157,4 +158,84 @@ func ExampleMap_Apply() {
 	// Output:
 	// ann → bob
 	// true
+}
+
+func ExampleAssignments() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}}, shard.Slots(16))
+	if err != nil {
+		panic(err)
+	}
+	// Two members assign slots on their own and exchange what they did.
+	var here, there shard.Assignments
+	if _, err := here.Assign(3, "ann"); err != nil {
+		panic(err)
+	}
+	if _, err := there.Assign(4, "bob"); err != nil {
+		panic(err)
+	}
+	here.Merge(&there)
+	there.Merge(&here)
+	fmt.Println(here.On(m).Fingerprint() == there.On(m).Fingerprint(), here.Len())
+	// Output: true 2
+}
+
+func ExampleBalancer() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}}, shard.Slots(8), shard.Slack(0))
+	if err != nil {
+		panic(err)
+	}
+	load := []float64{1, 1, 1, 1, 1, 1, 1, 20} // of each slot, as a Meter measures it
+	p := shard.Balancer{}.Propose(m, load)
+	if p.Err != nil {
+		panic(p.Err)
+	}
+	fmt.Printf("peak %.2f → %.2f by %d moves\n", p.PeakBefore, p.PeakAfter, len(p.Moves))
+	for _, h := range p.Hot {
+		fmt.Println("slot", h.Slot, "is hot:", h.Why)
+	}
+	m, err = m.Apply(p.Plan)
+	fmt.Println(err)
+	// Output:
+	// peak 1.70 → 1.48 by 3 moves
+	// slot 7 is hot: alone it is 1.5 times what the largest node should carry: split its keys into 2 slots, or serve it from 2 replicas
+	// <nil>
+}
+
+func ExampleMeter() {
+	meter := shard.NewMeter(1024, 30*time.Second)
+	for range 50 {
+		meter.Add(7, 1) // with every request
+	}
+	load := meter.Roll(10 * time.Second) // every ten seconds
+	fmt.Println(load[7], "requests per second")
+	// Output: 5 requests per second
+}
+
+func ExampleMap_Pick() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}, {ID: "cat"}})
+	if err != nil {
+		panic(err)
+	}
+	inflight := shard.NewLoads(m)
+	for range 4 { // one hot key, its requests all in flight at once
+		n := m.Pick("hot", inflight, 0.25)
+		fmt.Print(n.ID, " ")
+		defer inflight.Done(n)
+	}
+	// Output: ann cat ann cat
+}
+
+func ExampleLoads() {
+	m, err := shard.New([]shard.Node{{ID: "ann"}})
+	if err != nil {
+		panic(err)
+	}
+	inflight := shard.NewLoads(m)
+	n := m.Pick("key", inflight, 0.25)
+	fmt.Println(inflight.Load("ann"))
+	inflight.Done(n)
+	fmt.Println(inflight.Load("ann"))
+	// Output:
+	// 1
+	// 0
 }
