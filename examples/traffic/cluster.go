@@ -84,10 +84,15 @@ func (c *cluster) wait(ctx context.Context, patience time.Duration, f func() boo
 	return nil
 }
 
-// feed hands a chunk to one of the nodes, each in its turn.
-func (c *cluster) feed(i int, ch chunk) {
+// feed hands the i-th chunk to a node, each in its turn, and returns the side that the node is on.
+func (c *cluster) feed(i int, ch chunk) (side int) {
+	i %= len(c.nodes)
 	// The queue is open until drain, so this cannot fail; it waits while the node is busy.
-	_ = c.queues[i%len(c.queues)].Put(context.Background(), ch)
+	_ = c.queues[i].Put(context.Background(), ch)
+	if i < len(c.sides[0]) {
+		return 0
+	}
+	return 1
 }
 
 // drain waits until every node has counted all that it was handed.
@@ -209,7 +214,7 @@ func run(ctx context.Context, cfg runConfig) (int, error) {
 		cfg.progress.show("counting the input once more, in one goroutine")
 		limit := int64(everything)
 		if ctx.Err() != nil {
-			limit = r.given
+			limit = r.given[0] + r.given[1]
 		}
 		if want, err = recountOf(cfg.input, limit); err != nil {
 			return exitFailed, err
@@ -229,13 +234,13 @@ type runner struct {
 	cfg     runConfig
 	cluster *cluster
 	inline  *recount // of an input that cannot be read twice
-	given   int64    // lines that were handed to the nodes
+	given   [2]int64 // lines that were handed to each side
 
 	start, ingested, healed, agreed time.Time
 	isCut                           bool
 	cutAt                           time.Time
-	cutLines                        [2]int64 // taken by each side when the network was cut
-	sideLines                       [2]int64 // and since, until it healed
+	cutGiven                        [2]int64 // as given, when the network was cut
+	healGiven                       [2]int64 // and when it healed
 	healKnown                       [2]int64 // what each side knew when it healed
 }
 
@@ -263,9 +268,8 @@ func (r *runner) ingest(ctx context.Context) error {
 		if r.inline != nil {
 			r.inline.add(c.text, everything)
 		}
-		r.cluster.feed(fed, c)
+		r.given[r.cluster.feed(fed, c)] += c.lines()
 		fed++
-		r.given += c.lines()
 	}
 	wantsCut := r.cfg.partition && len(r.cluster.nodes) > 1
 	for open := true; open; {
@@ -322,7 +326,7 @@ func (r *runner) ingest(ctx context.Context) error {
 
 // beginCut divides the network.
 func (r *runner) beginCut() {
-	r.cutLines = r.takenBySide()
+	r.cutGiven = r.given
 	r.cluster.cut()
 	r.isCut, r.cutAt = true, time.Now()
 }
@@ -332,22 +336,10 @@ func (r *runner) endCut() {
 	if !r.isCut {
 		return
 	}
-	taken := r.takenBySide()
-	for i := range taken {
-		r.sideLines[i] = taken[i] - r.cutLines[i]
-	}
+	r.healGiven = r.given
 	r.healKnown = r.cluster.known()
 	r.cluster.network.Heal()
 	r.isCut, r.healed = false, time.Now()
-}
-
-func (r *runner) takenBySide() (lines [2]int64) {
-	for i, side := range r.cluster.sides {
-		for _, n := range side {
-			lines[i] += n.in.lines.Load()
-		}
-	}
-	return lines
 }
 
 // heal waits for the cut to have lasted its time, and ends it.
@@ -397,7 +389,7 @@ func (r *runner) dropped() (n int64) {
 // lines is how many lines there are in a chunk.
 func (c chunk) lines() int64 {
 	n := int64(strings.Count(c.text, "\n"))
-	if !strings.HasSuffix(c.text, "\n") {
+	if c.text != "" && !strings.HasSuffix(c.text, "\n") {
 		n++
 	}
 	return n

@@ -155,7 +155,7 @@ func startNode(cfg nodeConfig) (n *node, err error) {
 		MaxFrame:    maxFrame,
 		BufferBytes: bufferBytes,
 		ProbeTicks:  int(500 * time.Millisecond / tickEvery),
-		ResendTicks: int(100 * time.Millisecond / tickEvery),
+		ResendTicks: int(200 * time.Millisecond / tickEvery),
 		Mesh:        true,
 	})
 	if n.web, err = newWeb(n, cfg.http); err != nil {
@@ -368,7 +368,7 @@ func (n *node) fingerprint() string {
 func (n *node) settled() (fingerprint string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.fingerprint(), len(n.unsaid) == 0 && n.unsaidNew.Len() == 0 && n.site.span() == n.known
+	return n.fingerprint(), len(n.unsaid) == 0 && n.unsaidNew.Len() == 0 && n.known.within(n.site.span())
 }
 
 // receive takes in what peers sent, as much at a time as there is.
@@ -522,4 +522,3 @@ func (n *node) view(f func(*site, *lattice.Set[string])) {
 	defer n.mu.Unlock()
 	f(n.site, n.visitors)
 }
-

@@ -74,13 +74,10 @@ func (r *runner) reportCut(agreed bool) {
 	case r.cutAt.IsZero():
 		fmt.Fprintln(out, "nothing came in, so the network was not cut")
 	default:
-		var before int64
-		for _, n := range r.cutLines {
-			before += n
-		}
 		fmt.Fprintf(out, "cut after %s lines for %s: nodes 1–%d | %d–%d took %s | %s more lines, and knew of %s | %s requests in the end\n",
-			thousands(before), took(r.healed.Sub(r.cutAt)), len(c.sides[0]), len(c.sides[0])+1, len(c.nodes),
-			thousands(r.sideLines[0]), thousands(r.sideLines[1]), thousands(r.healKnown[0]), thousands(r.healKnown[1]))
+			thousands(r.cutGiven[0]+r.cutGiven[1]), took(r.healed.Sub(r.cutAt)), len(c.sides[0]), len(c.sides[0])+1, len(c.nodes),
+			thousands(r.healGiven[0]-r.cutGiven[0]), thousands(r.healGiven[1]-r.cutGiven[1]),
+			thousands(r.healKnown[0]), thousands(r.healKnown[1]))
 	}
 	from, since := r.ingested, "the last line"
 	if r.healed.After(from) {
@@ -208,4 +205,3 @@ func differences(s *site, visitors *lattice.Set[string], want *recount, missing 
 	}
 	return wrong
 }
-

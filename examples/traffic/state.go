@@ -35,27 +35,32 @@ func (s *span) add(o span) {
 	s.first, s.last = min(s.first, o.first), max(s.last, o.last)
 }
 
-// assert writes the span into the registers where they say less than is known here. A register
-// keeps the last value written, not the smallest; so whoever knows better writes again, with a
-// stamp above the one it corrects, until nobody does. It must run within a [crdt.Store.Update].
+// within reports whether o reaches as far.
+func (s span) within(o span) bool { return s.first >= o.first && s.last <= o.last }
+
+// assert writes the widest span known here into the registers where they say less, and learns from
+// them where they say more. A register keeps the last value written, not the smallest; so whoever
+// knows better writes again, with a stamp above the one it corrects, until nobody does. It must run
+// within a [crdt.Store.Update].
 func (s *site) assert(known *span, c *clock.Clock) {
-	put := func(r *crdt.LWW[int64], v int64, better func(v, than int64) bool) int64 {
-		now, ok := r.Value()
-		if ok && !better(v, now) {
-			return now
-		}
-		if st, ok := r.Stamp(); ok {
-			// A stamp too far ahead is refused and does no harm: Set goes above it anyway.
-			_ = c.Witness(st.Time)
-		}
-		r.Set(c.Now(), v)
-		return v
+	told := s.span()
+	known.add(told)
+	if known.first < told.first {
+		s.First.Set(after(s.First, c), known.first)
 	}
-	if known.first > known.last {
-		return // nothing is known
+	if known.last > told.last {
+		s.Last.Set(after(s.Last, c), known.last)
 	}
-	known.first = put(s.First, known.first, func(v, than int64) bool { return v < than })
-	known.last = put(s.Last, known.last, func(v, than int64) bool { return v > than })
+}
+
+// after returns a stamp above the one that a register holds.
+func after(r *crdt.LWW[int64], c *clock.Clock) clock.Timestamp {
+	if st, ok := r.Stamp(); ok {
+		// One that is too far ahead of our clock is refused, and does no harm: Set goes above it
+		// whatever we give it.
+		_ = c.Witness(st.Time)
+	}
+	return c.Now()
 }
 
 // span returns what the registers say.

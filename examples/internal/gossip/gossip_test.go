@@ -1,0 +1,197 @@
+package gossip
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/examples/internal/cutnet"
+)
+
+const (
+	patience = 20 * time.Second
+	poll     = time.Millisecond
+)
+
+// recorder is a handler that keeps all that it is told.
+type recorder struct {
+	mu    sync.Mutex
+	msgs  []string
+	peers map[crdt.ReplicaID]Peer
+	state []byte
+	got   [][]byte
+}
+
+func (r *recorder) Receive(_ crdt.ReplicaID, kind byte, msg []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.msgs = append(r.msgs, string(kind)+string(msg))
+}
+
+func (r *recorder) PeerUp(p Peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.peers[p.ID] = p
+}
+
+func (r *recorder) PeerDown(id crdt.ReplicaID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.peers, id)
+}
+
+func (r *recorder) State() []byte { return r.state }
+
+func (r *recorder) MergeState(b []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, b)
+}
+
+func (r *recorder) has(msg string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.msgs {
+		if m == msg {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *recorder) ids() (ids []crdt.ReplicaID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.peers {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func begin(t *testing.T, cfg Config) (*Agent, *recorder) {
+	t.Helper()
+	r := &recorder{peers: map[crdt.ReplicaID]Peer{}, state: binary.BigEndian.AppendUint64(nil, uint64(cfg.Replica))}
+	cfg.Handler, cfg.Local = r, true
+	if cfg.Bind == "" {
+		cfg.Bind = "127.0.0.1:0"
+	}
+	a, err := Start(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { a.Shutdown() })
+	return a, r
+}
+
+func TestMessagesOfAllSizes(t *testing.T) {
+	a, ra := begin(t, Config{Replica: 1, Info: "one"})
+	b, rb := begin(t, Config{Replica: 2, Info: "two", Join: []string{a.Addr()}})
+	require.Eventually(t, func() bool { return len(ra.ids()) == 1 && len(rb.ids()) == 1 }, patience, poll)
+	require.Equal(t, Peer{ID: 2, Name: b.Addr(), Addr: b.Addr(), Info: "two"}, ra.peers[2])
+	require.Equal(t, 2, a.Members())
+
+	small, large := []byte("small"), bytes.Repeat([]byte("large"), 1<<20)
+	lost := func() { t.Error("lost") }
+	require.Eventually(t, func() bool { // packets get lost
+		a.Send(2, 7, small)
+		return rb.has("\x07small")
+	}, patience, poll)
+	a.SendStream(2, 8, []byte("streamed"), lost)
+	a.SendStream(2, 9, large, lost)
+	require.Eventually(t, func() bool { return rb.has("\x08streamed") && rb.has("\x09"+string(large)) }, patience, poll)
+	require.Eventually(t, func() bool {
+		b.Broadcast(5, small)
+		return ra.has("\x05small")
+	}, patience, poll)
+	require.NotZero(t, a.Traffic().StreamsOpened)
+
+	// A join hands over the state, both ways.
+	require.Eventually(t, func() bool {
+		ra.mu.Lock()
+		defer ra.mu.Unlock()
+		rb.mu.Lock()
+		defer rb.mu.Unlock()
+		return len(ra.got) > 0 && len(rb.got) > 0
+	}, patience, poll)
+	require.Equal(t, rb.state, ra.got[0])
+	require.Equal(t, ra.state, rb.got[0])
+}
+
+func TestLostIsTold(t *testing.T) {
+	var network cutnet.Network
+	a, ra := begin(t, Config{Replica: 1, Network: &network})
+	b, _ := begin(t, Config{Replica: 2, Network: &network, Join: []string{a.Addr()}})
+	require.Eventually(t, func() bool { return len(ra.ids()) == 1 }, patience, poll)
+	network.Cut([]string{a.Addr()}, []string{b.Addr()})
+	lost := make(chan struct{})
+	a.SendStream(2, 1, nil, func() { close(lost) })
+	select {
+	case <-lost:
+	case <-time.After(patience):
+		require.FailNow(t, "not told")
+	}
+	told := false
+	a.SendStream(77, 1, nil, func() { told = true })
+	require.True(t, told, "there is no such peer")
+}
+
+func TestStartedAgainUnderAnotherName(t *testing.T) {
+	a, ra := begin(t, Config{Replica: 1})
+	b, _ := begin(t, Config{Replica: 2, Join: []string{a.Addr()}})
+	require.Eventually(t, func() bool { return len(ra.ids()) == 1 }, patience, poll)
+	addr := b.Addr()
+	require.NoError(t, b.Shutdown()) // without taking leave
+	_, rc := begin(t, Config{Replica: 3, Bind: addr, Join: []string{a.Addr()}})
+	require.Eventually(t, func() bool {
+		return len(ra.ids()) == 1 && ra.ids()[0] == 3 && len(rc.ids()) == 1
+	}, patience, poll)
+}
+
+// TestFindEachOther starts the one that joins before the one it joins.
+func TestFindEachOther(t *testing.T) {
+	first, _ := begin(t, Config{Replica: 1})
+	addr := first.Addr()
+	require.NoError(t, first.Shutdown())
+	_, rb := begin(t, Config{Replica: 2, Join: []string{addr}})
+	_, ra := begin(t, Config{Replica: 3, Bind: addr})
+	require.Eventually(t, func() bool { return len(ra.ids()) == 1 && len(rb.ids()) == 1 }, patience, poll)
+}
+
+func TestStrangersWithAnotherKeyStayOut(t *testing.T) {
+	a, ra := begin(t, Config{Replica: 1, Key: []byte("0123456789abcdef")})
+	_, rb := begin(t, Config{Replica: 2, Key: []byte("fedcba9876543210"), Join: []string{a.Addr()}})
+	_, rc := begin(t, Config{Replica: 3, Key: []byte("0123456789abcdef"), Join: []string{a.Addr()}})
+	require.Eventually(t, func() bool { return len(rc.ids()) == 1 }, patience, poll)
+	require.Empty(t, rb.ids())
+	require.Equal(t, []crdt.ReplicaID{3}, ra.ids())
+}
+
+func TestBadAddress(t *testing.T) {
+	for _, bind := range []string{"", "nowhere", "127.0.0.1:x", "127.0.0.1:70000"} {
+		_, err := Start(Config{Bind: bind})
+		require.ErrorContains(t, err, "gossip: ")
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add(appendMessage(appendMessage(header(3), 1, []byte("x")), 2, nil))
+	f.Add([]byte{wireFormat, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		from, parts, err := unpack(b)
+		if err != nil {
+			require.ErrorIs(t, err, errMalformed)
+			return
+		}
+		again := header(from)
+		for _, p := range parts {
+			again = appendMessage(again, p.kind, p.body)
+		}
+		back, parts2, err := unpack(again)
+		require.NoError(t, err)
+		require.Equal(t, from, back)
+		require.Equal(t, parts, parts2)
+	})
+}
