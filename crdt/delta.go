@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
+	"math"
 
 	"github.com/go-calm/calm/internal/interval"
 	"github.com/go-calm/calm/internal/wire"
@@ -168,26 +169,29 @@ type viewLane struct {
 
 type item struct {
 	seq     uint64
-	def     int
 	payload []byte
+	def     uint32
 	fresh   bool // set by a merge: not yet seen here
 }
 
 // def is a node that a delta names. defs[0] is the root.
 type def struct {
 	key    []byte
-	parent int
-	depth  int
+	parent uint32
 	shape  shape
+	depth  uint8
+	known  bool // schema is set
 	slot   slot // set by a merge
 	schema *schema
-	known  bool // schema is set
 }
 
 // parse reads and checks a delta. With trusted bytes (made or checked here before) the checksum is
 // taken for granted.
 func (v *view) parse(b []byte, check bool) error {
 	*v = view{lanes: v.lanes[:0], ranges: v.ranges[:0], items: v.items[:0], defs: v.defs[:0]}
+	if uint64(len(b)) > math.MaxUint32 {
+		return fmt.Errorf("%w: a delta of %d bytes, at most 4 GiB can be read", ErrLimit, len(b))
+	}
 	if len(b) < headerLen+checksumLen || b[0] != magic0 || b[1] != magic1 {
 		return fmt.Errorf("%w: not a delta (%d bytes)", ErrCorrupt, len(b))
 	}
@@ -278,7 +282,7 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 				r.Fail("a node not named before")
 				return end
 			}
-			v.items[i].def = int(ref)
+			v.items[i].def = uint32(ref)
 			i = v.content(r, i, payload)
 		}
 	case formNew, formInner:
@@ -295,7 +299,7 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 			return end
 		}
 		for ; count > 0 && r.Err() == nil; count-- {
-			d := def{key: r.Bytes(), parent: int(ref), depth: parent.depth + 1, shape: sh}
+			d := def{key: r.Bytes(), parent: uint32(ref), depth: parent.depth + 1, shape: sh}
 			if r.Err() == nil {
 				if err := checkChild(parent.shape, sh, d.key); err != nil {
 					r.Fail("%v", err)
@@ -303,7 +307,7 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 			}
 			v.defs = append(v.defs, d)
 			if !inner {
-				v.items[i].def = len(v.defs) - 1
+				v.items[i].def = uint32(len(v.defs) - 1)
 				i = v.content(r, i, payload)
 			}
 		}

@@ -38,7 +38,7 @@ func (s *Store) merge(d Delta, learn bool) (fresh Delta, changed bool, err error
 		panic("crdt: Merge inside Update")
 	}
 	m := &s.merger
-	defer m.shrink()
+	defer m.shrink(s)
 	if err := m.view.parse(d.b, false); err != nil {
 		return Delta{}, false, err // cannot be: a Delta holds what was checked
 	}
@@ -132,7 +132,7 @@ func (m *merger) same(s *Store, laneIndex uint32, it *item, at slot) bool {
 }
 
 // match reports whether a node named by the delta is the node at a slot, and remembers it if so.
-func (v *view) match(t *tree, i int, at slot) bool {
+func (v *view) match(t *tree, i uint32, at slot) bool {
 	for {
 		d := &v.defs[i]
 		if d.slot != noSlot || at == rootSlot {
@@ -162,7 +162,7 @@ func (v *view) checkItem(it *item) error {
 }
 
 // path tells where a node is, for people.
-func (v *view) path(i int) string {
+func (v *view) path(i uint32) string {
 	if i == 0 {
 		return "the root"
 	}
@@ -180,7 +180,7 @@ func (v *view) path(i int) string {
 }
 
 // checkSchema compares a node and its ancestors with the types that the store was opened with.
-func (v *view) checkSchema(i int) error {
+func (v *view) checkSchema(i uint32) error {
 	d := &v.defs[i]
 	if d.known {
 		return nil
@@ -277,26 +277,25 @@ func (m *merger) fresh(s *Store) Delta {
 }
 
 // place returns the slot of a node that the delta names, and makes it if need be.
-func (v *view) place(t *tree, i int, keys *keeper) slot {
+func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 	d := &v.defs[i]
 	if d.slot == noSlot {
 		up := v.place(t, d.parent, keys)
-		// The parent may be the only way by which d is found: look it up before its key is kept.
-		if s, ok := t.find(up, d.shape, string(d.key)); ok {
-			d.slot = s
-		} else {
-			d.slot = t.ensure(up, d.shape, keys.keep(d.key))
+		var isNew bool
+		if d.slot, isNew = ensure(t, up, d.shape, d.key); isNew {
+			t.at(d.slot).key = keys.keep(d.key)
 		}
 	}
 	return d.slot
 }
 
-// shrink lets go of the buffers of a rare big delta.
-func (m *merger) shrink() {
-	if cap(m.view.items) > 1<<12 || cap(m.view.defs) > 1<<12 {
+// shrink lets go of the buffers of a delta that is big beside the state.
+func (m *merger) shrink(s *Store) {
+	keep := max(1<<12, int(s.tree.count))
+	if cap(m.view.items) > keep || cap(m.view.defs) > keep {
 		m.view = view{}
 	}
-	if cap(m.over) > 1<<12 {
+	if cap(m.over) > keep {
 		m.over = nil
 	}
 }

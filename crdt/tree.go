@@ -82,25 +82,34 @@ func (t *tree) alloc() slot {
 
 // find returns the child of parent with the given shape and key.
 func (t *tree) find(parent slot, sh shape, key string) (slot, bool) {
-	return t.table.find(t, t.table.hash(parent, sh, key), parent, sh, key)
+	return find(t, hashOf(&t.table, parent, sh, key), parent, sh, key)
 }
 
 // ensure returns the child of parent with the given shape and key, making it if need be. What is
 // made is not counted by its parent until a dot is attached below it: the caller must do so.
 func (t *tree) ensure(parent slot, sh shape, key string) slot {
-	h := t.table.hash(parent, sh, key)
-	if s, ok := t.table.find(t, h, parent, sh, key); ok {
-		return s
+	s, isNew := ensure(t, parent, sh, key)
+	if isNew {
+		t.at(s).key = key
 	}
-	s := t.alloc()
+	return s
+}
+
+// ensure is tree.ensure, but for the key of what is new, which the caller must set.
+func ensure[K string | []byte](t *tree, parent slot, sh shape, key K) (s slot, isNew bool) {
+	h := hashOf(&t.table, parent, sh, key)
+	if s, ok := find(t, h, parent, sh, key); ok {
+		return s, false
+	}
+	s = t.alloc()
 	p := t.at(parent)
-	*t.at(s) = node{key: key, shape: sh, parent: parent, child: noSlot, next: p.child, prev: noSlot}
+	*t.at(s) = node{shape: sh, parent: parent, child: noSlot, next: p.child, prev: noSlot}
 	if p.child != noSlot {
 		t.at(p.child).prev = s
 	}
 	p.child = s
 	t.table.insert(t, h, s)
-	return s
+	return s, true
 }
 
 // attach adds a dot to a leaf.
@@ -164,7 +173,7 @@ func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 }
 
 func (t *tree) release(s slot, n *node) {
-	t.table.remove(t, t.table.hash(n.parent, n.shape, n.key), s)
+	t.table.remove(hashOf(&t.table, n.parent, n.shape, n.key), s)
 	if n.prev != noSlot {
 		t.at(n.prev).next = n.next
 	} else {
@@ -218,14 +227,21 @@ const (
 	tagDead = 1 // was taken: a search goes on past it
 )
 
-func (t *table) hash(parent slot, sh shape, key string) uint64 {
-	h := maphash.String(t.seed, key) ^ uint64(parent)<<16 ^ uint64(sh.kind)<<8 ^ uint64(sh.codec)
-	return mix(h)
+func hashOf[K string | []byte](t *table, parent slot, sh shape, key K) uint64 {
+	var h uint64
+	switch key := any(key).(type) {
+	case string:
+		h = maphash.String(t.seed, key)
+	case []byte:
+		h = maphash.Bytes(t.seed, key) // the same for the same bytes
+	}
+	return mix(h ^ uint64(parent)<<16 ^ uint64(sh.kind)<<8 ^ uint64(sh.codec))
 }
 
 func tagOf(h uint64) uint8 { return uint8(h>>56) | 2 }
 
-func (t *table) find(tr *tree, h uint64, parent slot, sh shape, key string) (slot, bool) {
+func find[K string | []byte](tr *tree, h uint64, parent slot, sh shape, key K) (slot, bool) {
+	t := &tr.table
 	if len(t.tags) == 0 {
 		return 0, false
 	}
@@ -236,7 +252,7 @@ func (t *table) find(tr *tree, h uint64, parent slot, sh shape, key string) (slo
 		case tagFree:
 			return 0, false
 		case tag:
-			if n := tr.at(t.slots[i]); n.parent == parent && n.shape == sh && n.key == key {
+			if n := tr.at(t.slots[i]); n.parent == parent && n.shape == sh && n.key == string(key) {
 				return t.slots[i], true
 			}
 		}
@@ -263,7 +279,7 @@ func (t *table) put(h uint64, s slot) {
 	t.tags[i], t.slots[i] = tagOf(h), s
 }
 
-func (t *table) remove(tr *tree, h uint64, s slot) {
+func (t *table) remove(h uint64, s slot) {
 	mask := uint64(len(t.tags) - 1)
 	i := h & mask
 	for t.tags[i] <= tagDead || t.slots[i] != s {
@@ -292,7 +308,7 @@ func (t *table) rebuild(tr *tree) {
 	for i, tag := range oldTags {
 		if tag > tagDead {
 			n := tr.at(old[i])
-			t.put(t.hash(n.parent, n.shape, n.key), old[i])
+			t.put(hashOf(t, n.parent, n.shape, n.key), old[i])
 		}
 	}
 }
