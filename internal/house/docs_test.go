@@ -138,8 +138,10 @@ func TestExportedHaveDocs(t *testing.T) {
 // TestExportedTypesHaveExamples wants, in each package that users import, a
 // runnable example for every exported type: its own, a constructor's or a
 // method's, or for a type that is only ever met through another one (an option,
-// an error, a report) an example whose text names it or a method that returns it.
-// A kit's examples need a *testing.T, so they are compiled and not run.
+// an error, a report) an example whose text names it or a method that returns it, or
+// an example of the struct it is embedded in. An interface or an alias is shown by
+// what stands for it. A kit's examples need a *testing.T, so they are compiled and not
+// run.
 func TestExportedTypesHaveExamples(t *testing.T) {
 	for _, p := range allDocs(t) {
 		if isInternal(p.rel) || p.rel == "." {
@@ -164,6 +166,17 @@ func TestExportedTypesHaveExamples(t *testing.T) {
 		all = slices.DeleteFunc(all, func(e *doc.Example) bool { return !runnable([]*doc.Example{e}) })
 		for _, name := range namedIn(p, all) {
 			shown[name] = true
+		}
+		for _, typ := range p.doc.Types {
+			spec := typ.Decl.Specs[0].(*ast.TypeSpec)
+			if _, ok := spec.Type.(*ast.InterfaceType); ok || spec.Assign.IsValid() {
+				shown[typ.Name] = true
+			}
+			for _, f := range fields(spec.Type) {
+				if shown[typ.Name] && len(f.Names) == 0 {
+					shown[typeName(f.Type)] = true
+				}
+			}
 		}
 		for _, typ := range p.doc.Types {
 			if ast.IsExported(typ.Name) && !shown[typ.Name] {

@@ -65,7 +65,16 @@ func TestSourceRulesBite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := typeCheck(fset, "crdt", []*ast.File{f}, importer.ForCompiler(fset, "source", nil))
+	args := []string{"-export"}
+	for _, imp := range f.Imports {
+		p, _ := strconv.Unquote(imp.Path.Value)
+		args = append(args, p)
+	}
+	list, err := goList(nil, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := typeCheck(fset, "crdt", []*ast.File{f}, compiled(fset, list))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,13 +118,7 @@ var typeChecked = sync.OnceValues(func() ([]checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	exports := make(map[string]string, len(list))
-	for _, p := range list {
-		exports[p.ImportPath] = p.Export
-	}
-	imp := importer.ForCompiler(tree.fset, "gc", func(path string) (io.ReadCloser, error) {
-		return os.Open(exports[path])
-	})
+	imp := compiled(tree.fset, list)
 	var out []checked
 	for _, p := range list {
 		if !inModule(p.ImportPath, modulePath) {
@@ -133,6 +136,17 @@ var typeChecked = sync.OnceValues(func() ([]checked, error) {
 	}
 	return out, nil
 })
+
+// compiled imports what go list has compiled.
+func compiled(fset *token.FileSet, list []*listed) types.Importer {
+	exports := make(map[string]string, len(list))
+	for _, p := range list {
+		exports[p.ImportPath] = p.Export
+	}
+	return importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
+		return os.Open(exports[path])
+	})
+}
 
 func typeCheck(fset *token.FileSet, rel string, files []*ast.File, imp types.Importer) (checked, error) {
 	c := checked{rel: rel, fset: fset, files: files, info: &types.Info{
