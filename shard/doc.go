@@ -24,6 +24,7 @@
 //	members that move slots on their own and agree     [Assignments]
 //	load per slot; which slots to move off hot nodes   [Meter], [Balancer]
 //	a node for this request, none overloaded           [Map.Pick], [Loads]
+//	is this a good key to shard by?                    [Rank], [KeyReport], [Skew]
 //	how even is it?                                    [Map.Stats]
 //	buckets with numbers instead of names              [JumpBack]; [Jump] for compatibility
 //	a hash that is the same everywhere                 [Hash], [HashBytes], [HashUint64]
@@ -32,6 +33,7 @@
 //
 // With the default slack no node holds more than 1.05 times its fair share of the slots, and
 // when one of 100 nodes leaves, the slots that move are its own and about 3 % more. Perfectly
-// even maps, Slack(0), move about a third more. What hashes cannot even out is a single key that
-// is a large part of the load.
+// even maps, Slack(0), move about a third more; [Map.Rebalance] moves the least there is.
+// What no hash can even out is a key that is a large part of the load: [Rank] finds it beforehand,
+// and a [Balancer] reports it.
 package shard

@@ -3,6 +3,7 @@ package shard_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-calm/calm/shard"
@@ -238,4 +239,52 @@ func ExampleLoads() {
 	// Output:
 	// 1
 	// 0
+}
+
+func ExampleRank() {
+	type order struct {
+		customer string
+		id       int
+	}
+	var orders []order
+	for i := range 10_000 {
+		customer := fmt.Sprint("customer-", i%500)
+		if i%3 == 0 {
+			customer = "the-big-one"
+		}
+		orders = append(orders, order{customer, i})
+	}
+	for _, r := range shard.Rank(slices.Values(orders), 64, map[string]func(order) string{
+		"customer": func(o order) string { return o.customer },
+		"order":    func(o order) string { return fmt.Sprint(o.id) },
+	}) {
+		fmt.Printf("%s is %s: at most %.0f shards can be busy\n", r.Name, r.Verdict(), r.Ceiling)
+	}
+	// Output:
+	// order is good: at most 10000 shards can be busy
+	// customer is bad: at most 3 shards can be busy
+}
+
+func ExampleSkew() {
+	here, there := shard.NewSkew("here", 100), shard.NewSkew("there", 100)
+	for range 70 {
+		here.Add("hot")
+	}
+	for range 30 {
+		there.Add("cold")
+	}
+	here.Merge(there)
+	here.Merge(there) // counts once
+	r := here.Report(8)
+	fmt.Println(r.Events, r.Top[0].Key, r.Top[0].Count, r.MaxShare)
+	// Output: 100 hot 70 0.7
+}
+
+func ExampleKeyReport() {
+	s := shard.NewSkew("here", 100)
+	for _, key := range []string{"a", "a", "b", "a"} {
+		s.Add(key)
+	}
+	fmt.Println(s.Report(2).Ceiling <= 1.34)
+	// Output: true
 }
