@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // checked is one package of the root module, without its tests, with its types.
@@ -106,17 +108,25 @@ func TestSourceRulesBite(t *testing.T) {
 // typeChecked type-checks the root module once for this platform, from the
 // compiler's export data.
 var typeChecked = sync.OnceValues(func() ([]checked, error) {
-	tree, err := parsed()
-	if err != nil {
+	var (
+		both errgroup.Group // the go command compiles while the files are parsed
+		tree sourceTree
+		list []*listed
+	)
+	both.Go(func() (err error) {
+		tree, err = parsed()
+		return err
+	})
+	both.Go(func() (err error) {
+		list, err = goList(nil, "-export", "-deps", "./...")
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return nil, err
 	}
 	byPath := make(map[string]*ast.File, len(tree.files))
 	for _, s := range tree.files {
 		byPath[s.path] = s.file
-	}
-	list, err := goList(nil, "-export", "-deps", "./...")
-	if err != nil {
-		return nil, err
 	}
 	imp := compiled(tree.fset, list)
 	var out []checked
