@@ -30,6 +30,7 @@ func decoders() []coded {
 		new(lattice.Vec[*lattice.Set[string]]), new(lattice.BoundedSet[string]), new(lattice.Bits),
 		new(lattice.UnionFind[string]), new(lattice.TopK[string, float64]),
 		new(lattice.Antichain[lattice.Pair[lattice.Max[int64], *lattice.Set[string]]]),
+		new(lattice.HyperLogLog), new(lattice.KMV), new(lattice.Bloom),
 		new(lattice.MaxMap[int32, uint64]), new(lattice.IntSet),
 		new(lattice.TombSet[string]), new(lattice.TombSet[int8]), new(lattice.TombMap[uint64, *lattice.Set[string]]),
 	}

@@ -83,6 +83,33 @@ func Fold[L Lattice[L]](seq iter.Seq[L]) L {
 	return sum
 }
 
+// Fix returns the least state above x that f adds nothing to: it joins f(x) to x until that
+// changes nothing. f is to be monotone ([latticetest.Monotone] checks it), and must neither
+// change nor keep its argument; x is taken over. Fix does not end if states can grow for ever.
+//
+// [latticetest.Monotone]: https://pkg.go.dev/github.com/go-calm/calm/lattice/latticetest#Monotone
+func Fix[L Lattice[L]](f func(L) L, x L) L {
+	for {
+		more, grew := x.Join(f(x))
+		if x = more; !grew {
+			return x
+		}
+	}
+}
+
+// FixDelta is Fix for an f that is a morphism, f(a ⊔ b) = f(a) ⊔ f(b): it gives f only what
+// is new since the last round, not all of the state again (semi-naive evaluation). With an f
+// that is merely monotone it may stop too early.
+func FixDelta[L Lattice[L]](f func(L) L, x L) L {
+	news := Clone(x)
+	for !IsBottom(news) {
+		out := f(news)
+		news = Delta(x, out)
+		x, _ = x.Join(news)
+	}
+	return x
+}
+
 // noCopy makes vet report copies of what embeds it: a copy would share the memory behind it.
 type noCopy struct{}
 

@@ -90,6 +90,19 @@ func someTime(t *rapid.T) time.Time {
 	return rapid.SampledFrom([]time.Time{{}, time.Unix(0, 0), time.Unix(0, 1), time.Unix(-3600, 0), time.Date(2000, 1, 1, 0, 0, 0, 999999999, time.UTC)}).Draw(t, "time").In(zone)
 }
 
+// genHyperLogLog draws sketches around the length at which a list turns into registers.
+func genHyperLogLog(t *rapid.T) *lattice.HyperLogLog {
+	s := &lattice.HyperLogLog{}
+	if p := rapid.IntRange(3, 6).Draw(t, "precision"); p > 3 {
+		s = lattice.NewHyperLogLog(p)
+		// Hashes with few leading bits and few trailing ones share registers.
+		for _, h := range rapid.SliceOfN(rapid.Uint64Range(0, 1<<10-1), 0, 12).Draw(t, "hashes") {
+			s.AddHash(h>>5<<59 | h&31<<uint(rapid.SampledFrom([]int{0, 30, 36, 40}).Draw(t, "shift")))
+		}
+	}
+	return s
+}
+
 func genDeep(t *rapid.T) deep { return genMap(genMap(genPair(genMaxInt, genSet)))(t) }
 
 func TestLaws(t *testing.T) {
@@ -350,6 +363,39 @@ func TestLaws(t *testing.T) {
 			}
 			m.Remove(rapid.SliceOfN(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Custom(smallUint)), 0, 4).Draw(t, "removed")...)
 			return m
+		},
+	})
+	run(t, "HyperLogLog", latticetest.Lattice[*lattice.HyperLogLog]{Gen: genHyperLogLog})
+	run(t, "KMV", latticetest.Lattice[*lattice.KMV]{
+		Gen: func(t *rapid.T) *lattice.KMV {
+			s := &lattice.KMV{}
+			if k := rapid.IntRange(2, 5).Draw(t, "k"); k > 2 {
+				s = lattice.NewKMV(k)
+			}
+			for _, n := range rapid.SliceOfN(rapid.Uint64Range(0, 8), 0, 8).Draw(t, "elements") {
+				s.AddHash(n << 60)
+			}
+			return s
+		},
+	})
+	run(t, "Bloom", latticetest.Lattice[*lattice.Bloom]{
+		Gen: func(t *rapid.T) *lattice.Bloom {
+			b := lattice.NewBloom(rapid.SampledFrom([]int{1, 1, 1, 2, 12}).Draw(t, "size"), 0.5)
+			for _, n := range rapid.SliceOfN(rapid.Uint64Range(0, 8), 0, 8).Draw(t, "elements") {
+				b.AddUint64(n)
+			}
+			switch rapid.IntRange(0, 9).Draw(t, "special") {
+			case 0:
+				return nil
+			case 1:
+				b.Join(lattice.NewBloom(100, 0.1))
+			}
+			return b
+		},
+		Top: func() *lattice.Bloom {
+			b := lattice.NewBloom(1, 0.1)
+			b.Join(lattice.NewBloom(100, 0.1))
+			return b
 		},
 	})
 }
