@@ -33,6 +33,7 @@ type Store struct {
 	tx      transaction
 	encoder encoder
 	merger  merger
+	told    []*func(Delta) // who is told of updates
 }
 
 // transaction is what the running [Store.Update] has done so far.
@@ -65,6 +66,14 @@ func (s *Store) Update(f func()) (d Delta) {
 	defer func() { d = s.end() }()
 	f()
 	return
+}
+
+// OnUpdate has f called with the delta of each change that is made in this store from now on, be it
+// one mutator's or a whole Update's, but not with what Merge takes in. f must not change the store.
+// It returns what ends this.
+func (s *Store) OnUpdate(f func(Delta)) (stop func()) {
+	s.told = append(s.told, &f)
+	return func() { s.told = slices.DeleteFunc(s.told, func(g *func(Delta)) bool { return g == &f }) }
 }
 
 func (s *Store) begin() {
@@ -104,7 +113,11 @@ func (s *Store) end() Delta {
 	}
 	tx.removed = tx.removed[:0]
 	tx.parts = parts
-	return s.encoder.encode(s, parts)
+	d := s.encoder.encode(s, parts)
+	for _, f := range s.told {
+		(*f)(d)
+	}
+	return d
 }
 
 // parts returns parts that tell that the given events are over.

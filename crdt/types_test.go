@@ -152,6 +152,24 @@ func TestUpdateIsOneDeltaAndOneEventACounter(t *testing.T) {
 	require.Panics(t, func() { s.Update(func() { s.Merge(d) }) })
 }
 
+func TestOnUpdate(t *testing.T) {
+	s, o := crdt.NewSet[int](1), crdt.NewSet[int](2)
+	var told, more []crdt.Delta
+	stop := s.Store().OnUpdate(func(d crdt.Delta) { told = append(told, d) })
+	stopMore := s.Store().OnUpdate(func(d crdt.Delta) { more = append(more, d) })
+	one := s.Add(1)
+	all := s.Store().Update(func() { s.Add(2); s.Remove(1) })
+	s.Remove(7) // changes nothing
+	merge(t, s, o.Add(5))
+	stop()
+	last := s.Add(3)
+	require.Equal(t, []crdt.Delta{one, all}, told)
+	require.Equal(t, []crdt.Delta{one, all, last}, more)
+	stopMore()
+	s.Add(4)
+	require.Len(t, more, 3)
+}
+
 func TestLWW(t *testing.T) {
 	a, b := crdt.NewLWW[string](1), crdt.NewLWW[string](2)
 	_, ok := a.Value()

@@ -4,8 +4,7 @@
 // ticks, and the sockets, timers and locks are the caller's. The same seed and the same calls give
 // the same bytes, so whole clusters run in a test.
 //
-//	d := set.Add("x")          // something changes here
-//	node.Publish(d)
+//	set.Add("x")               // something changes here
 //	rd := node.Ready()
 //	save(rd.Persist)           // if the state is to survive a crash
 //	send(rd.Messages)          // over anything, reliable or not
@@ -17,7 +16,7 @@
 // # What it costs
 //
 // A change goes to each peer once, in the order in which it was made, joined with what else was
-// published meanwhile, and is acknowledged. It is not sent back to where it came from, and only
+// changed meanwhile, and is acknowledged. It is not sent back to where it came from, and only
 // what was new here goes on to others. What is lost is sent again after [Config.ResendTicks]. A
 // peer that stays silent is sent one message now and then.
 //

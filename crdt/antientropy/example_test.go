@@ -17,8 +17,8 @@ func ExampleNode() {
 	nodes[1].AddPeer(2)
 	nodes[2].AddPeer(1)
 
-	nodes[1].Publish(sets[1].Add("milk", "eggs"))
-	nodes[2].Publish(sets[2].Add("tea"))
+	sets[1].Add("milk", "eggs")
+	sets[2].Add("tea")
 	for range 5 {
 		for from, node := range nodes {
 			node.Tick()

@@ -17,6 +17,8 @@ type State interface {
 	Digest() crdt.Digest
 	Since(crdt.Digest) crdt.Delta
 	Fingerprint() uint64
+	// OnUpdate has f called with the delta of each change made here, until stop is called.
+	OnUpdate(f func(crdt.Delta)) (stop func())
 }
 
 // Config says what a [Node] is made of. Self and State must be set; of the others 0 means the
@@ -55,7 +57,7 @@ type Envelope struct {
 
 // Ready is what a node wants done: first Persist, then Messages.
 type Ready struct {
-	// Persist is what was learnt or published since the last Ready. If the state is to survive a
+	// Persist is what was learnt or changed here since the last Ready. If the state is to survive a
 	// crash, this must be durable before the messages leave; otherwise start again under a new
 	// replica id.
 	Persist []crdt.Delta
@@ -106,8 +108,8 @@ type peer struct {
 }
 
 // Node is one end of the conversation by which replicas become equal: a state machine without
-// sockets, timers or goroutines. Messages go in by [Node.Step], time by [Node.Tick], what changed
-// here by [Node.Publish]; what is to be sent comes out of [Node.Ready].
+// sockets, timers or goroutines. Messages go in by [Node.Step] and time by [Node.Tick]; of changes
+// made here it hears from State; what is to be sent comes out of [Node.Ready].
 //
 // A Node and its State must be guarded together; neither is safe for concurrent use.
 type Node struct {
@@ -121,10 +123,12 @@ type Node struct {
 	bytes   int // of the deltas in log
 	persist []crdt.Delta
 	out     []Envelope
+	stop    func()
 	stats   Stats
 }
 
-// NewNode returns a node without peers. It panics if Self or State is missing.
+// NewNode returns a node without peers, which hears of all changes made in State until [Node.Stop].
+// It panics if Self or State is missing.
 func NewNode(cfg Config) *Node {
 	if cfg.Self == 0 || cfg.State == nil {
 		panic("antientropy: a Config needs Self and State")
@@ -134,8 +138,13 @@ func NewNode(cfg Config) *Node {
 	cfg.ResendTicks = cmp.Or(max(cfg.ResendTicks, 0), 3)
 	cfg.ProbeTicks = cmp.Or(max(cfg.ProbeTicks, 0), 10)
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
-	return &Node{cfg: cfg, session: rng.Uint64(), rng: rng}
+	n := &Node{cfg: cfg, session: rng.Uint64(), rng: rng}
+	n.stop = cfg.State.OnUpdate(func(d crdt.Delta) { n.record(d, cfg.Self) })
+	return n
 }
+
+// Stop ends what NewNode began: the node hears no more of changes.
+func (n *Node) Stop() { n.stop() }
 
 // AddPeer starts the conversation with a peer, which must add this node too. A peer that is there
 // already stays as it is.
@@ -172,9 +181,6 @@ func (n *Node) Stats() Stats { return n.stats }
 func (n *Node) find(id crdt.ReplicaID) (int, bool) {
 	return slices.BinarySearchFunc(n.peers, id, func(p *peer, id crdt.ReplicaID) int { return cmp.Compare(p.id, id) })
 }
-
-// Publish tells the peers what a change of the state here returned.
-func (n *Node) Publish(d crdt.Delta) { n.record(d, n.cfg.Self) }
 
 // record puts a delta into the log, in pieces that fit a frame.
 func (n *Node) record(d crdt.Delta, origin crdt.ReplicaID) {
@@ -361,8 +367,8 @@ func (n *Node) digest(p *peer, m *message) {
 	}
 }
 
-// Ready returns what is to be done. Call it after Publish, Step and Tick, once or for several of
-// them together: what was published meanwhile is joined. Do what it says, then call [Node.Advance].
+// Ready returns what is to be done. Call it after changes, Step and Tick, once or for several of
+// them together: what was changed meanwhile is joined. Do what it says, then call [Node.Advance].
 func (n *Node) Ready() Ready {
 	cache := map[[2]uint64][]byte{}
 	for _, p := range n.peers {

@@ -131,8 +131,8 @@ func (c *cluster) settle(limit int) int {
 	return 0
 }
 
-func (c *cluster) add(id crdt.ReplicaID, es ...int)    { c.nodes[id].Publish(c.sets[id].Add(es...)) }
-func (c *cluster) remove(id crdt.ReplicaID, es ...int) { c.nodes[id].Publish(c.sets[id].Remove(es...)) }
+func (c *cluster) add(id crdt.ReplicaID, es ...int)    { c.sets[id].Add(es...) }
+func (c *cluster) remove(id crdt.ReplicaID, es ...int) { c.sets[id].Remove(es...) }
 
 func (c *cluster) bytes() (sent, digests uint64) {
 	for _, id := range c.ids {
@@ -396,6 +396,16 @@ func TestPersistIsWhatChanged(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, []int{5, 6}, s.Sorted())
+}
+
+func TestStopEndsListening(t *testing.T) {
+	set := crdt.NewSet[int](1)
+	n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store()})
+	set.Add(1)
+	require.Len(t, n.Ready().Persist, 1)
+	n.Stop()
+	set.Add(2)
+	require.Len(t, n.Ready().Persist, 1)
 }
 
 func TestStepRefuses(t *testing.T) {

@@ -78,10 +78,9 @@ type node struct {
 	known    span // the widest one ever seen here
 	peers    map[crdt.ReplicaID]*peerState
 	former   []crdt.ReplicaID // the names of earlier incarnations
-	// What changed here and is not told yet, because it is not saved yet. While hold is set no
-	// message leaves: a reader of our input after a crash would count again what others know.
+	// While hold is set, what changed here is not saved yet, and no message leaves: a reader of our
+	// input after a crash would count again what others know.
 	hold      bool
-	unsaid    []crdt.Delta
 	unsaidNew *lattice.Set[string]
 	saved     position
 	saves     int
@@ -219,10 +218,7 @@ func (n *node) flush() error {
 			}
 		}
 	})
-	if !delta.IsZero() {
-		n.unsaid = append(n.unsaid, delta)
-	}
-	if n.cfg.dir != "" && (len(n.unsaid) > 0 || n.unsaidNew.Len() > 0 || e.end != n.saved) {
+	if n.cfg.dir != "" && (n.hold || !delta.IsZero() || n.unsaidNew.Len() > 0 || e.end != n.saved) {
 		image, err := n.image(e.end)
 		n.hold = true
 		n.mu.Unlock()
@@ -237,10 +233,6 @@ func (n *node) flush() error {
 		n.saved = e.end
 		n.saves++
 	}
-	for _, d := range n.unsaid {
-		n.engine.Publish(d)
-	}
-	n.unsaid = nil
 	n.tellVisitors()
 	n.pump()
 	return nil
@@ -368,7 +360,7 @@ func (n *node) fingerprint() string {
 func (n *node) settled() (fingerprint string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.fingerprint(), len(n.unsaid) == 0 && n.unsaidNew.Len() == 0 && n.known.within(n.site.span())
+	return n.fingerprint(), !n.hold && n.unsaidNew.Len() == 0 && n.known.within(n.site.span())
 }
 
 // receive takes in what peers sent, as much at a time as there is.
