@@ -38,13 +38,13 @@ var mutants = []mutant{
 	},
 	{
 		"slot repair: the index moves before the item is there", lin, "ring.go",
-		"r.buf[t&r.mask] = v\n\tr.tail.word.Store(t + 1)",
-		"if bug() { r.tail.word.Store(t + 1); jitter(); r.buf[t&r.mask] = v; return moved }\n\tr.buf[t&r.mask] = v\n\tr.tail.word.Store(t + 1)",
+		"r.buf[t&r.mask] = *v\n\tr.tail.word.Store(t + 1)",
+		"if bug() { r.tail.word.Store(t + 1); jitter(); r.buf[t&r.mask] = *v; return moved }\n\tr.buf[t&r.mask] = *v\n\tr.tail.word.Store(t + 1)",
 	},
 	{
 		"a consumer gives the slot free before it has read it", lin, "ring.go",
-		"slot := &r.buf[h&r.mask]\n\tv = *slot",
-		"slot := &r.buf[h&r.mask]\n\tif bug() { r.head.word.Store(h + 1); jitter(); return *slot, moved }\n\tv = *slot",
+		"slot := &r.buf[h&r.mask]\n\t*v = *slot",
+		"slot := &r.buf[h&r.mask]\n\tif bug() { r.head.word.Store(h + 1); jitter(); *v = *slot; return moved }\n\t*v = *slot",
 	},
 	{
 		"close does not wait for a producer", lin, "ring.go",
@@ -157,7 +157,7 @@ func TestMutantsAreKilled(t *testing.T) {
 	}
 	sources["planted.go"] = plantedSource
 	// Between loading an index and acting on it, and around parking.
-	steps := regexp.MustCompile(`(?m)^(\t+)(l\.mu\.Lock\(\)|r\.(tail|head)\.word\.Store\(.*\)|r\.buf\[t&r\.mask\] = v|l\.mu\.Unlock\(\))$`)
+	steps := regexp.MustCompile(`(?m)^(\t+)(l\.mu\.Lock\(\)|r\.(tail|head)\.word\.Store\(.*\)|r\.buf\[t&r\.mask\] = \*v|l\.mu\.Unlock\(\))$`)
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for file, text := range sources {
 		if file != "planted.go" {

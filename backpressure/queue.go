@@ -92,7 +92,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.puts.need.Load()&needTurn != 0 {
 		return q.putSlow(ctx, v, denied)
 	}
-	if o := q.push(v); o != moved {
+	if o := q.push(&v); o != moved {
 		return q.putSlow(ctx, v, o)
 	}
 	if q.gets.need.Load()&needWake != 0 {
@@ -109,7 +109,7 @@ func (q *Queue[T]) putSlow(ctx context.Context, v T, o outcome) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		o = q.yieldPut(v)
+		o = q.yieldPut(&v)
 	}
 	if o == denied {
 		var err error
@@ -129,7 +129,7 @@ func (q *Queue[T]) putSlow(ctx context.Context, v T, o outcome) error {
 }
 
 // yieldPut lets others run and tries again a few times.
-func (q *Queue[T]) yieldPut(v T) outcome {
+func (q *Queue[T]) yieldPut(v *T) outcome {
 	if q.puts.need.Load()&needPark != 0 {
 		return denied
 	}
@@ -159,7 +159,7 @@ func (q *Queue[T]) refuse(v T) error {
 // reason [Full] if the queue was full at an instant during the call, [ErrClosed] if it is
 // closed. A queue that drops takes v as Put does.
 func (q *Queue[T]) TryPut(v T) error {
-	switch q.push(v) {
+	switch q.push(&v) {
 	case denied:
 		return q.refuse(v)
 	case over:
@@ -218,12 +218,11 @@ func (q *Queue[T]) PutAll(ctx context.Context, vs []T) (n int, err error) {
 
 // Get takes the oldest item and waits for one if there is none. It returns [ErrClosed] once
 // the queue is closed and empty, and ctx.Err() if ctx ends first.
-func (q *Queue[T]) Get(ctx context.Context) (T, error) {
+func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.gets.need.Load()&needTurn != 0 {
 		return q.getSlow(ctx, denied)
 	}
-	v, o := q.pop()
-	if o != moved {
+	if o := q.pop(&v); o != moved {
 		return q.getSlow(ctx, o)
 	}
 	if q.puts.need.Load()&(needWake|needDrain) != 0 {
@@ -237,7 +236,7 @@ func (q *Queue[T]) getSlow(ctx context.Context, o outcome) (v T, err error) {
 		if err := ctx.Err(); err != nil {
 			return v, err
 		}
-		v, o = q.yieldGet()
+		o = q.yieldGet(&v)
 	}
 	if o == denied {
 		w := q.gets.enter()
@@ -255,26 +254,25 @@ func (q *Queue[T]) getSlow(ctx context.Context, o outcome) (v T, err error) {
 	return v, nil
 }
 
-func (q *Queue[T]) yieldGet() (v T, o outcome) {
+func (q *Queue[T]) yieldGet(v *T) outcome {
 	if q.gets.need.Load()&needPark != 0 {
-		return v, denied
+		return denied
 	}
 	q.ring.head.waited(q.ring.capacity)
 	for range yields {
 		runtime.Gosched()
-		if v, o = q.pop(); o != denied {
+		if o := q.pop(v); o != denied {
 			q.vacated()
-			return v, o
+			return o
 		}
 	}
-	return v, denied
+	return denied
 }
 
 // TryGet takes the oldest item if there is one. It returns false if the queue was empty at
 // an instant during the call.
 func (q *Queue[T]) TryGet() (v T, ok bool) {
-	v, o := q.pop()
-	if o != moved {
+	if q.pop(&v) != moved {
 		return v, false
 	}
 	q.vacated()
@@ -410,11 +408,11 @@ func (q *Queue[T]) Stats() QueueStats {
 
 // The rest chooses the engine and ties it to the two lots.
 
-func (q *Queue[T]) push(v T) outcome {
+func (q *Queue[T]) push(v *T) outcome {
 	if q.sched == nil {
 		return q.ring.push(v)
 	}
-	old, evicted, o := q.sched.push(v)
+	old, evicted, o := q.sched.push(*v)
 	if evicted {
 		q.dropped.Add(1)
 		q.drop(old, Full)
@@ -427,7 +425,7 @@ func (q *Queue[T]) pushAll(vs []T) (n int, o outcome) {
 		return q.ring.pushAll(vs)
 	}
 	for _, v := range vs {
-		if o = q.push(v); o != moved {
+		if o = q.push(&v); o != moved {
 			break
 		}
 		n++
@@ -435,11 +433,12 @@ func (q *Queue[T]) pushAll(vs []T) (n int, o outcome) {
 	return n, o
 }
 
-func (q *Queue[T]) pop() (T, outcome) {
+func (q *Queue[T]) pop(v *T) (o outcome) {
 	if q.sched == nil {
-		return q.ring.pop()
+		return q.ring.pop(v)
 	}
-	return q.sched.pop()
+	*v, o = q.sched.pop()
+	return o
 }
 
 func (q *Queue[T]) popAll(dst []T) (int, outcome) {

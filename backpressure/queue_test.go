@@ -389,11 +389,10 @@ func TestNobodyIsPassedForLong(t *testing.T) {
 			if late {
 				time.Sleep(2 * patience)
 			}
-			_, o := q.ring.pop()
-			require.Equal(t, moved, o)
-			require.Equal(t, moved, q.ring.push(0)) // overtakes
-			_, o = q.ring.pop()
-			require.Equal(t, moved, o)
+			v := 0
+			require.Equal(t, moved, q.ring.pop(&v))
+			require.Equal(t, moved, q.ring.push(&v)) // overtakes
+			require.Equal(t, moved, q.ring.pop(&v))
 			q.puts.fastFlow()
 			q.vacated()
 			require.Len(t, w.signal, 1)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"runtime"
 	"sync/atomic"
+	"time"
 )
 
 // The two indices of a ring are words: the low bits count what was ever put or taken, and
@@ -34,7 +35,7 @@ const (
 // nothing is ever half there: no slot is claimed but empty.
 //
 // The lock is held for a copy, never while anything waits. Who finds it taken looks again a
-// few times and then yields.
+// few times, then yields, and in the end sleeps for a moment.
 type ring[T any] struct {
 	buf      []T
 	mask     uint64
@@ -88,8 +89,8 @@ func (r *ring[T]) init(capacity int) {
 	r.wipe = holdsPointers(reflect.TypeFor[T]())
 }
 
-// push appends v.
-func (r *ring[T]) push(v T) outcome {
+// push appends *v. Like pop it takes a pointer so that a large item is copied once.
+func (r *ring[T]) push(v *T) outcome {
 	t := r.tail.word.Load()
 	if t >= locked || !r.tail.word.CompareAndSwap(t, t|locked) {
 		if t = r.tail.lock(); t >= locked {
@@ -102,7 +103,7 @@ func (r *ring[T]) push(v T) outcome {
 			return denied
 		}
 	}
-	r.buf[t&r.mask] = v
+	r.buf[t&r.mask] = *v
 	r.tail.word.Store(t + 1)
 	return moved
 }
@@ -127,8 +128,8 @@ func (r *ring[T]) pushAll(vs []T) (int, outcome) {
 	return n, moved
 }
 
-// pop takes the oldest item.
-func (r *ring[T]) pop() (v T, o outcome) {
+// pop takes the oldest item and leaves *v alone if there is none.
+func (r *ring[T]) pop(v *T) outcome {
 	h := r.head.word.Load()
 	if h >= locked || !r.head.word.CompareAndSwap(h, h|locked) {
 		h = r.head.lock()
@@ -138,19 +139,19 @@ func (r *ring[T]) pop() (v T, o outcome) {
 		if h == r.head.far {
 			r.head.word.Store(h)
 			if t&closedBit != 0 {
-				return v, over
+				return over
 			}
-			return v, denied
+			return denied
 		}
 	}
 	slot := &r.buf[h&r.mask]
-	v = *slot
+	*v = *slot
 	if r.wipe {
 		var zero T
 		*slot = zero
 	}
 	r.head.word.Store(h + 1)
-	return v, moved
+	return moved
 }
 
 // popAll fills dst with the oldest items, all at once.
@@ -216,8 +217,12 @@ func (x *index) lock() uint64 {
 		if w < locked && x.word.CompareAndSwap(w, w|locked) {
 			return w
 		}
-		if spin%64 == 0 { // the holder may be off its core
-			runtime.Gosched()
+		if spin%16 == 0 {
+			if spin < 64 {
+				runtime.Gosched()
+			} else { // the holder has lost its core to another program: leave ours to it
+				time.Sleep(10 * time.Microsecond)
+			}
 		}
 	}
 }
