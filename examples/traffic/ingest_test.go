@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"testing"
@@ -48,7 +49,7 @@ func TestIngestCountsWhatItDoesNotDrop(t *testing.T) {
 				stream, _ := in.open()
 				for l := newLines(stream); ; {
 					c, err := l.next()
-					if err == io.EOF {
+					if errors.Is(err, io.EOF) {
 						return
 					}
 					ing.feed(c)

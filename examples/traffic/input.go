@@ -25,7 +25,7 @@ func (l *lines) read(ctx context.Context) (chunks <-chan chunk, err func() error
 		for {
 			c, err := l.next()
 			if err != nil {
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					err = nil
 				}
 				failed <- err
@@ -184,7 +184,7 @@ func (l *lines) take() (chunk, bool) {
 	end := bytes.LastIndexByte(l.buf[:l.n], '\n') + 1
 	switch {
 	case end > 0:
-	case l.err == io.EOF && l.n > 0:
+	case errors.Is(l.err, io.EOF) && l.n > 0:
 		end = l.n // the last line lacks its newline
 	case l.n == len(l.buf):
 		text := string(l.buf[:maxLine+1])

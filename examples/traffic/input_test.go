@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +21,7 @@ func readAll(t *testing.T, l *lines) (all []chunk) {
 	t.Helper()
 	for {
 		c, err := l.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		require.NoError(t, err)
@@ -101,7 +102,8 @@ func TestInputIsUnpackedByContent(t *testing.T) {
 	require.NoError(t, os.WriteFile(plain, []byte("one\ntwo\n"), 0o600))
 	require.NoError(t, os.WriteFile(zipped, packed.Bytes(), 0o600))
 	for _, in := range []input{
-		{name: plain}, {name: zipped},
+		{name: plain},
+		{name: zipped},
 		{name: "-", stdin: bytes.NewReader(packed.Bytes())},
 		{name: "-", stdin: strings.NewReader("one\ntwo\n")},
 	} {

@@ -105,7 +105,7 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK, nil
 	} else if err != nil {
-		return exitUsage, nil // flags has told
+		return exitUsage, nil //nolint:nilerr // Parse has told
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })

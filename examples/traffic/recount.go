@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"maps"
 	"math"
@@ -47,7 +48,7 @@ func recountOf(in input, limit int64) (*recount, error) {
 	r := newRecount()
 	for l := newLines(s); ; {
 		c, err := l.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return r, nil
 		}
 		if err != nil {

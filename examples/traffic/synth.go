@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -72,6 +73,7 @@ type synthReader struct {
 	requests      []string // by page
 
 	made    int
+	shown   atomic.Int64 // as made, for those who watch
 	when    time.Time
 	text    [20]byte // when, as the log writes it
 	buf     []byte   // lines made last
@@ -89,6 +91,7 @@ func (r *synthReader) Read(p []byte) (int, error) {
 			r.buf = r.appendLine(r.buf)
 		}
 		r.pending = r.buf
+		r.shown.Store(int64(r.made))
 	}
 	n := copy(p, r.pending)
 	r.pending = r.pending[n:]
@@ -96,7 +99,7 @@ func (r *synthReader) Read(p []byte) (int, error) {
 }
 
 // fraction is how much of the log has been made.
-func (r *synthReader) fraction() float64 { return float64(r.made) / float64(r.lines) }
+func (r *synthReader) fraction() float64 { return float64(r.shown.Load()) / float64(r.lines) }
 
 func (r *synthReader) appendLine(b []byte) []byte {
 	dice := r.rng.Uint64()

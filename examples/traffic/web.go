@@ -86,7 +86,7 @@ func (w *web) page(rw http.ResponseWriter, _ *http.Request) {
 	// is the second line of defense.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	rw.Write(statusPage)
+	_, _ = rw.Write(statusPage) // who went away needs no answer
 }
 
 func (w *web) state(rw http.ResponseWriter, _ *http.Request) {
@@ -94,7 +94,7 @@ func (w *web) state(rw http.ResponseWriter, _ *http.Request) {
 	rw.Header().Set("Cache-Control", "no-store")
 	enc := json.NewEncoder(rw)
 	enc.SetIndent("", "  ")
-	enc.Encode(w.status())
+	_ = enc.Encode(w.status())
 }
 
 // status is what /state answers.

@@ -11,14 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func get(t *testing.T, url string) (*http.Response, string) {
+// get returns what a URL answers.
+func get(t *testing.T, url string) (header http.Header, body string) {
 	t.Helper()
 	resp, err := http.Get(url)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, string(body)
+	return resp.Header, string(b)
 }
 
 // startPair starts two nodes that know each other.
@@ -63,14 +64,16 @@ func TestWeb(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(body), &s))
 	require.Equal(t, []string{"no time such as [02/Jan/2006:15:04:05 -0700]: nonsense �[31m"}, s.Ingest.BadLines)
 
-	resp, page := get(t, b.web.url())
-	require.Equal(t, "text/html; charset=utf-8", resp.Header.Get("Content-Type"))
-	require.Contains(t, resp.Header.Get("Content-Security-Policy"), "default-src 'none'")
+	header, page := get(t, b.web.url())
+	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
+	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'")
 	require.NotRegexp(t, `(src|href)=|https?://|innerHTML`, page, "the page needs nothing from elsewhere, and writes no markup")
 
-	resp, _ = get(t, b.web.url()+"nowhere")
+	resp, err := http.Get(b.web.url() + "nowhere")
+	require.NoError(t, err)
+	resp.Body.Close()
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
-	resp, err := http.Post(b.web.url()+"state", "", nil)
+	resp, err = http.Post(b.web.url()+"state", "", nil)
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode)
@@ -82,9 +85,9 @@ func TestMetrics(t *testing.T) {
 	require.NoError(t, a.flush())
 	var text string
 	require.Eventually(t, func() bool {
-		var resp *http.Response
-		resp, text = get(t, a.web.url()+"metrics")
-		require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", resp.Header.Get("Content-Type"))
+		var header http.Header
+		header, text = get(t, a.web.url()+"metrics")
+		require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", header.Get("Content-Type"))
 		return strings.Contains(text, "\ntraffic_requests 2\n")
 	}, patience, poll)
 	for _, want := range []string{"traffic_lines_total 3", "traffic_malformed_lines_total 1", `traffic_responses{class="2xx"} 2`} {

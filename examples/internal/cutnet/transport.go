@@ -38,7 +38,7 @@ func New(network *Network, config *memberlist.NetTransportConfig) (*Transport, e
 	}
 	ip, port, err := inner.FinalAdvertiseAddr("", 0)
 	if err != nil {
-		inner.Shutdown()
+		_ = inner.Shutdown()
 		return nil, err
 	}
 	t := &Transport{

@@ -122,11 +122,11 @@ func Start(cfg Config) (*Agent, error) {
 	m.Events = events{a}
 	m.EnableCompression = false // its LZW costs more than the bytes it saves
 	if a.list, err = memberlist.Create(m); err != nil {
-		transport.Shutdown()
+		_ = transport.Shutdown()
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	if len(cfg.Join) > 0 {
-		a.list.Join(cfg.Join) // whom it does not reach is tried again
+		_, _ = a.list.Join(cfg.Join) // whom it does not reach is tried again
 	}
 	a.done.Go(a.rejoin)
 	return a, nil
