@@ -27,8 +27,8 @@
 // changes, takes what replicas send, and leaves its argument alone; no delta means no change; other
 // replicas are untouched; the value is what the specification says, wherever the replica has all
 // that its operations depend on; Invariant and Monotone hold anywhere. At the end: all replicas are
-// equal, in value and bytes, after the stated number of rounds; so they are when every message
-// ever sent has arrived once more; the specification does not depend on how a history is listed;
+// equal, in value and bytes, after one round of exchange; so they are when every message ever sent
+// has arrived once more; the specification does not depend on how a history is listed;
 // metadata is within Bound.
 //
 // A check that could not have failed is reported too: a [Report] counts what happened, and a kind of

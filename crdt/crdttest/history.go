@@ -11,7 +11,7 @@ type Event[Op any] struct {
 	Op      Op
 	Replica uint64    // the ID of the replica that executed it
 	Time    time.Time // what its wall clock showed
-	Delta   []byte    // what Apply returned; read-only
+	Delta   []byte    // what Apply returned: empty only of the last one, if it changed nothing; read-only
 
 	label  int  // counts the events, each host having its own residue
 	saw    bits // the events that the replica had received or executed before

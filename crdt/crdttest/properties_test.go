@@ -340,6 +340,19 @@ func TestReports(t *testing.T) {
 		require.False(t, failed, log)
 		require.Contains(t, log, "2 replicas × 3 steps: 232 schedules, ")
 	})
+	t.Run("law", func(t *testing.T) {
+		const inflate = "operations inflate"
+		failed, log := recorded(t, func(tb testing.TB) { crdttest.RunLaw(tb, orsetType(forgetsDots), inflate) })
+		require.True(t, failed)
+		require.Contains(t, log, "crdttest: laws: "+inflate+": state after ")
+		failed, log = recorded(t, func(tb testing.TB) { crdttest.RunLaw(tb, orsetType(""), inflate) })
+		require.False(t, failed, log)
+		typ := masks()
+		typ.Apply = func(*mask, int) []byte { return nil }
+		failed, log = recorded(t, func(tb testing.TB) { crdttest.RunLaw(tb, typ, inflate) })
+		require.True(t, failed)
+		require.Contains(t, log, "vacuous: no operation ever changed a state")
+	})
 	t.Run("vacuous", func(t *testing.T) {
 		if testing.Short() {
 			t.Skip("a short run is not called vacuous")

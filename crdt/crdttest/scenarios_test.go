@@ -182,7 +182,7 @@ func TestFiftyEncodingsAreOne(t *testing.T) {
 }
 
 func TestMoreThanAMillionElements(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || race {
 		t.Skip("a million elements take a while")
 	}
 	const n = 1<<20 + 1

@@ -13,9 +13,9 @@ const enoughChecks = 100
 // Simulate checks the type in random worlds of 2 to 4 replicas: they operate, send states,
 // deltas and groups of deltas, receive any message at any time in any order, again or never,
 // are partitioned, save, crash with and without their disk, restart, and have their clocks
-// jump. Which of these faults a run has is drawn as well. Then the network heals, and after
-// [Type].Rounds rounds of exchange all must be equal; then every message ever sent arrives once
-// more.
+// jump. Which of these faults a run has is drawn as well. Then the network heals, and after one
+// round, in which each replica receives what each other had, all must be equal; then every message
+// ever sent arrives once more.
 //
 // Runs are drawn and shrunk by rapid: -rapid.checks and -rapid.steps set how many and how long.
 // A passing check of 100 runs or more in which a kind of fault never occurred is reported as vacuous.

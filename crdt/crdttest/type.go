@@ -78,13 +78,9 @@ type Type[S, Op, V any] struct {
 	Bound func(h History[Op]) int
 	Size  func(s S) int
 
-	// Causal says that deltas must be delivered in causal order. Without it they are
-	// delivered in any order.
+	// Causal says that deltas must be delivered in causal order, and one by one. Without it
+	// they are delivered in any order, alone and joined.
 	Causal bool
-
-	// Rounds is how many rounds, in each of which every replica sends its state to every
-	// other, may pass after the network heals until all are equal. The default is 1.
-	Rounds int
 }
 
 // Replica names one incarnation of one replica.
@@ -121,8 +117,6 @@ func (typ *Type[S, Op, V]) check() error {
 	}
 	return errors.Join(missing...)
 }
-
-func (typ *Type[S, Op, V]) rounds() int { return max(typ.Rounds, 1) }
 
 func (typ *Type[S, Op, V]) equal(a, b V) bool {
 	if typ.Equal != nil {

@@ -140,7 +140,10 @@ func TestZoo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the limits hold for runs of full length")
 	}
-	const seeds = 11
+	seeds := 11
+	if race {
+		seeds = 1
+	}
 	rows := []string{fmt.Sprintf("%-56s | %-11s | %-16s | %-11s | %-45s | %s",
 		"mutant", "laws", "exhaustive", "simulation", "found as", "report")}
 	for _, m := range zoo() {
