@@ -34,6 +34,7 @@ var floors = map[string]floor{
 	"lattice":              {0, nil},
 	"shard":                {0, nil},
 	"backpressure":         {0, nil},
+	"clock/clockhttp":      {1, []string{"clock"}},
 	"crdt":                 {1, []string{"clock", "lattice"}},
 	"lattice/latticetest":  {1, []string{"lattice"}},
 	"backpressure/loadsim": {1, []string{"backpressure"}},

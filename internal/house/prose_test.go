@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"go/ast"
 	"go/format"
+	"go/token"
 	"maps"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -356,4 +358,72 @@ func TestPagesLink(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestMutantsAreListed compares the tables of VERIFICATION.md with the bugs that the
+// tests plant: constants of a type named bug, and what a table of a type named mutant,
+// or with a field named bug, spells out.
+func TestMutantsAreListed(t *testing.T) {
+	root := checkoutRoot(t)
+	planted := map[string]bool{}
+	add := func(e ast.Expr) {
+		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if s, err := strconv.Unquote(lit.Value); err == nil && s != "" {
+				planted[s] = true
+			}
+		}
+	}
+	_, files := sources(t)
+	for _, s := range files {
+		if moduleOf(s.path) != "." || !s.test {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				if id, ok := n.Type.(*ast.Ident); ok && id.Name == "bug" {
+					for _, v := range n.Values {
+						add(v)
+					}
+				}
+			case *ast.CompositeLit:
+				if list, ok := n.Type.(*ast.ArrayType); ok && isMutant(list.Elt) {
+					for _, e := range n.Elts {
+						if c, ok := e.(*ast.CompositeLit); ok && len(c.Elts) > 0 {
+							add(c.Elts[0])
+						}
+					}
+				}
+			}
+			return true
+		})
+	}
+	_, section, ok := strings.Cut(pages(t, root)["internal/VERIFICATION.md"], "\n## The mutants\n")
+	if !ok {
+		t.Fatal("VERIFICATION.md has no section of mutants")
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\| (.+?) \|`).FindAllStringSubmatch(section, -1) {
+		if m[1] != "mutant" {
+			listed[m[1]] = true
+		}
+	}
+	for name := range planted {
+		if !listed[name] {
+			t.Errorf("VERIFICATION.md does not list the mutant %q", name)
+		}
+	}
+	for name := range listed {
+		if !planted[name] {
+			t.Errorf("VERIFICATION.md lists the mutant %q, which no test plants", name)
+		}
+	}
+}
+
+func isMutant(e ast.Expr) bool {
+	if id, ok := e.(*ast.Ident); ok {
+		return id.Name == "mutant"
+	}
+	f := fields(e)
+	return len(f) > 0 && len(f[0].Names) > 0 && f[0].Names[0].Name == "bug"
 }
