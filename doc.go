@@ -30,24 +30,39 @@
 // State that only grows, as plain Go values: package [github.com/go-calm/calm/lattice].
 //
 //	I want to …                                              use
-//	keep a high or a low mark                                lattice.Max, lattice.Min
+//	keep a high or a low mark                                lattice.Max, lattice.Min, lattice.MaxTime
 //	know whether it happened anywhere, or everywhere         lattice.Any, lattice.All
-//	collect what was seen                                    lattice.Set
-//	merge by key                                             lattice.Map
-//	merge several things side by side                        lattice.Pair
+//	collect what was seen                                    lattice.Set, lattice.IntSet, lattice.Bits
+//	merge by key                                             lattice.Map, lattice.MaxMap
+//	merge several things side by side                        lattice.Pair, lattice.Triple, lattice.Vec
+//	keep the newest, or all that none is newer than          lattice.Lex, lattice.Antichain
+//	agree on one value, or know that there were two          lattice.Flat
+//	count distinct things in little memory                   lattice.HyperLogLog, lattice.KMV
+//	remember what was seen in little memory                  lattice.Bloom
+//	keep the largest few                                     lattice.TopK
+//	remove for good                                          lattice.TombSet, lattice.TombMap
+//	wait until enough is known                               lattice.Cell
 //	send only what the other side lacks                      lattice.Delta
 //	check the laws of a lattice of my own                    latticetest.Run
 //
 // # When
 //
-// Timestamps and version vectors: package [github.com/go-calm/calm/clock].
+// Timestamps, version vectors and causal order: package [github.com/go-calm/calm/clock].
 //
 //	I want to …                                              use
 //	stamp events so that causes come first                   clock.Clock
+//	… and never stamp one twice, not after a crash           clock.Open
 //	store, print and compare such stamps                     clock.Timestamp
 //	break ties between nodes                                 clock.Stamp
+//	carry stamps from program to program                     clock.Carrier, clockhttp.Handler
+//	count instead of telling the time                        clock.Lamport
 //	know which of two versions came first, or neither        clock.Vector
 //	remember which events I have seen, gaps and all          clock.Context
+//	keep versions of which none replaces the other           clock.Siblings
+//	order versions where nodes come and go                   clock.Tree
+//	deliver messages after their causes                      clock.Inbox
+//	know what every member has seen                          clock.Stability
+//	find out whose clock is off                              clock.Skew
 //
 // # Who owns what
 //
@@ -56,6 +71,10 @@
 //	I want to …                                              use
 //	find the node that owns a key                            shard.Map
 //	change the nodes while others look keys up               shard.Live
+//	move as little as possible, step by step                 shard.Plan, shard.Diff
+//	move load off hot nodes                                  shard.Meter, shard.Balancer
+//	choose a node that is not overloaded                     shard.Loads
+//	find out whether a key is good to shard by               shard.Rank, shard.Skew
 //	number buckets without a table                           shard.JumpBack
 //	hash alike in every process and release                  shard.Hash
 //
