@@ -2,8 +2,12 @@ package house
 
 import (
 	"encoding/json"
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -257,6 +261,33 @@ func TestFloorsBite(t *testing.T) {
 	} {
 		if got := mayImport(c.from, c.to); got != c.want {
 			t.Errorf("%s imports %s: allowed %t, want %t", c.from, c.to, got, c.want)
+		}
+	}
+}
+
+// TestImportTestUsesEachPackage reads the program and the test that CI builds as a
+// user's, and wants an import of every package that a user can import.
+func TestImportTestUsesEachPackage(t *testing.T) {
+	root := checkoutRoot(t)
+	used := map[string]bool{}
+	for _, name := range []string{"user.go.txt", "user_test.go.txt"} {
+		file := filepath.Join(root, "internal", "tools", "cmd", "importtest", "testdata", name)
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range f.Imports {
+			p, _ := strconv.Unquote(imp.Path.Value)
+			used[relPath(p)] = true
+		}
+	}
+	list, err := goList(nil, "./...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if rel := p.rel(); rel != "." && !isInternal(rel) && !used[rel] {
+			t.Errorf("the import test does not import %s", rel)
 		}
 	}
 }
