@@ -31,6 +31,7 @@ const (
 	tickEvery = 25 * time.Millisecond  // the unit of time of the anti-entropy
 	beatEvery = 200 * time.Millisecond // see kindBeat
 	inboxLen  = 1024
+	maxStill  = 40 // see tick
 	// maxFrame is how long a message may be. Streams carry it, so it is long: cutting what a flush
 	// changed into pieces costs more than sending it.
 	maxFrame    = 1 << 20
@@ -317,6 +318,7 @@ func parts(s *lattice.Set[string], size int) func(yield func(*lattice.Set[string
 func (n *node) tick() {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	ticked := 0
 	for count := 0; ; count++ {
 		select {
 		case <-n.stopped.Done():
@@ -325,7 +327,12 @@ func (n *node) tick() {
 		}
 		var msg []byte
 		n.mu.Lock()
-		n.engine.Tick()
+		// While there is unread mail, time stands still, within limits: what we wait for may be in
+		// it, and asking again would only add to the pile.
+		if unread := n.inbox.Stats().Len > 0; !unread || count-ticked > maxStill {
+			n.engine.Tick()
+			ticked = count
+		}
 		n.pump()
 		if count%int(beatEvery/tickEvery) == 0 {
 			msg, _ = json.Marshal(n.beat()) // of strings and numbers: no error
