@@ -85,7 +85,7 @@ func (m *Map) OwnerUint64(key uint64) *Node { return m.owner(HashUint64(key, m.s
 
 func (m *Map) owner(h uint64) *Node { return &m.nodes[m.owners[h>>1>>(m.shift&63)]] }
 
-// Slot returns the slot of key.
+// Slot returns the slot of key: the leading bits of [Hash] under the map's seed.
 func (m *Map) Slot(key string) Slot { return Slot(hash(key, m.seed) >> 1 >> (m.shift & 63)) }
 
 // SlotBytes is [Map.Slot] of the same bytes.
@@ -110,6 +110,9 @@ func (m *Map) Owners(s Slot) iter.Seq[*Node] {
 
 // Slots returns the number of slots.
 func (m *Map) Slots() int { return m.slots }
+
+// Seed returns the seed that keys are hashed with.
+func (m *Map) Seed() uint64 { return m.cfg.seed }
 
 // Replicas returns the number of owners of each slot: as asked for, or fewer where there are
 // fewer nodes.

@@ -1,0 +1,322 @@
+package entity
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-calm/calm/backpressure"
+	"github.com/go-calm/calm/shard"
+)
+
+// Entities owns one *S for each key and handles messages M for it, one at a time, in the order in
+// which each sender sent them. A key's state comes into being, zero, with its first message. Make
+// one with [New], which starts one goroutine a lane; [Entities.Close] ends them.
+//
+// All methods are safe for concurrent use, but from within a handler only those of its [Turn] may
+// be used: Send could wait for the handler's own lane. Each turn is atomic to everyone else.
+type Entities[S, M any] struct {
+	cfg    config
+	handle func(*Turn[S, M], M) error
+	lanes  []*lane[S, M]
+	slots  []slotWord
+	closed atomic.Bool
+	moving sync.Mutex // one Handoff, Adopt or Close at a time
+	done   sync.WaitGroup
+
+	errs, panics, strays atomic.Uint64
+}
+
+// slotWord counts the messages of a slot that are accepted and not yet handled. Admission is one
+// addition that reads at the same time whether the slot is owned: after closing the slot, whoever
+// hands it off waits for zero and knows that nothing is on its way.
+type slotWord struct{ atomic.Int64 }
+
+const away = -1 << 62 // added to the word of a slot that is not owned
+
+// admit counts a message, unless the slot is not owned.
+func (w *slotWord) admit() bool {
+	if w.Add(1) > 0 {
+		return true
+	}
+	w.Add(-1)
+	return false
+}
+
+// envelope is a message on its way. An envelope with call set is for the lane or a state alone.
+type envelope[S, M any] struct {
+	key  string
+	hash uint64
+	msg  M
+	call *call[S, M]
+}
+
+// call is something other than a message that a lane is to do.
+type call[S, M any] struct {
+	onState func(*S)
+	onLane  func(*lane[S, M])
+	err     error
+	done    chan struct{}
+}
+
+// New starts entities with a handler. The handler gets a turn and a message; if it returns nil, what
+// it sent goes out. If it returns an error or panics, nothing goes out, the error is reported, and
+// the state stays as the handler left it: change the state last, or undo. Options out of range panic.
+func New[S, M any](handle func(t *Turn[S, M], m M) error, opts ...Option) *Entities[S, M] {
+	e := &Entities[S, M]{cfg: newConfig(opts), handle: handle}
+	e.slots = make([]slotWord, e.cfg.slots)
+	for s := range e.slots {
+		if e.cfg.owns != nil && !e.cfg.owns(shard.Slot(s)) {
+			e.slots[s].Store(away)
+		}
+	}
+	e.lanes = make([]*lane[S, M], e.cfg.lanes)
+	for i := range e.lanes {
+		l := newLane(e)
+		e.lanes[i] = l
+		e.done.Go(l.run)
+	}
+	return e
+}
+
+func (e *Entities[S, M]) lane(slot int) *lane[S, M] { return e.lanes[slot*len(e.lanes)/len(e.slots)] }
+
+// Send delivers a message to the entity of a key. If the mailbox is full it waits for room, which is
+// how a busy lane slows its senders down. It does not wait for the message to be handled.
+// Errors: [ErrClosed], [ErrNotOwned], ctx.Err(); the message was then not accepted.
+func (e *Entities[S, M]) Send(ctx context.Context, key string, m M) error {
+	return e.send(ctx, envelope[S, M]{key: key, hash: shard.Hash(key, e.cfg.seed), msg: m})
+}
+
+func (e *Entities[S, M]) send(ctx context.Context, v envelope[S, M]) error {
+	slot := e.cfg.slot(v.hash)
+	if err := e.admit(slot); err != nil {
+		return err
+	}
+	if err := e.lane(slot).box.Put(ctx, v); err != nil {
+		e.release(slot)
+		return closedOr(err)
+	}
+	return nil
+}
+
+// TrySend is Send that does not wait: a full mailbox is an error that matches [backpressure.ErrOverload].
+func (e *Entities[S, M]) TrySend(key string, m M) error {
+	v := envelope[S, M]{key: key, hash: shard.Hash(key, e.cfg.seed), msg: m}
+	slot := e.cfg.slot(v.hash)
+	if err := e.admit(slot); err != nil {
+		return err
+	}
+	if err := e.lane(slot).box.TryPut(v); err != nil {
+		e.release(slot)
+		return closedOr(err)
+	}
+	return nil
+}
+
+func (e *Entities[S, M]) admit(slot int) error {
+	if !e.slots[slot].admit() {
+		return ErrNotOwned
+	}
+	// After the slot's word, so that Close, which sets closed first, sees the message there.
+	if e.closed.Load() {
+		e.release(slot)
+		return ErrClosed
+	}
+	return nil
+}
+
+func (e *Entities[S, M]) release(slot int) { e.slots[slot].Add(-1) }
+
+func closedOr(err error) error {
+	if errors.Is(err, backpressure.ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}
+
+// Ask runs f on the state of a key, as a turn of its own, and returns its result. f must not keep the
+// state nor wait for the entities. If ctx ends first, f may still run.
+// Errors: those of [Entities.Send]; a [*PanicError] if f panics.
+func Ask[S, M, R any](ctx context.Context, e *Entities[S, M], key string, f func(*S) R) (R, error) {
+	var r, none R
+	c := &call[S, M]{done: make(chan struct{}), onState: func(s *S) { r = f(s) }}
+	err := e.send(ctx, envelope[S, M]{key: key, hash: shard.Hash(key, e.cfg.seed), call: c})
+	if err != nil {
+		return none, err
+	}
+	select {
+	case <-c.done:
+		if c.err != nil {
+			return none, c.err
+		}
+		return r, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// on runs f on a lane, between two turns; if ctx ends before f is begun, it does not run.
+func (e *Entities[S, M]) on(ctx context.Context, l *lane[S, M], f func(*lane[S, M])) error {
+	var begun atomic.Bool
+	c := &call[S, M]{done: make(chan struct{}), onLane: func(l *lane[S, M]) {
+		if begun.CompareAndSwap(false, true) {
+			f(l)
+		}
+	}}
+	l.push(envelope[S, M]{call: c})
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		if begun.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-c.done
+	}
+	return nil
+}
+
+// Handoff stops owning a slot, waits until all that was accepted for it is handled, and returns the
+// states of its keys, which are the caller's from then on. From its start, sends to the slot get
+// [ErrNotOwned]; messages that turns send to it, and timers, are strays: see [OnStray].
+// If ctx ends first the slot stays owned, and sends are accepted again.
+// Errors: [ErrSlot], [ErrNotOwned], [ErrClosed], ctx.Err().
+func (e *Entities[S, M]) Handoff(ctx context.Context, s shard.Slot) (iter.Seq2[string, *S], error) {
+	if uint64(s) >= uint64(len(e.slots)) {
+		return nil, ErrSlot
+	}
+	e.moving.Lock()
+	defer e.moving.Unlock()
+	w, l := &e.slots[s], e.lane(int(s))
+	switch {
+	case e.closed.Load():
+		return nil, ErrClosed
+	case w.Load() < 0:
+		return nil, ErrNotOwned
+	}
+	w.Add(away)
+	for w.Load() != away {
+		if err := e.settle(ctx, l); err != nil {
+			w.Add(-away)
+			return nil, err
+		}
+	}
+	var states []entry[S]
+	err := e.on(ctx, l, func(l *lane[S, M]) {
+		for _, x := range l.table.entries {
+			if x.state != nil && e.cfg.slot(x.hash) == int(s) {
+				states = append(states, x)
+			}
+		}
+		for _, x := range states {
+			l.table.remove(x.hash, x.key)
+		}
+		l.keys.Store(int64(l.table.n))
+	})
+	if err != nil {
+		w.Add(-away)
+		return nil, err
+	}
+	return func(yield func(string, *S) bool) {
+		for _, x := range states {
+			if !yield(x.key, x.state) {
+				return
+			}
+		}
+	}, nil
+}
+
+// settle lets a lane get ahead by at least a message if it has any, and senders that are about to
+// put one.
+func (e *Entities[S, M]) settle(ctx context.Context, l *lane[S, M]) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer runtime.Gosched()
+	return e.on(ctx, l, func(*lane[S, M]) {})
+}
+
+// Adopt starts owning a slot with states from its last owner, which are the entities' from then on.
+// Sends to the slot are accepted when it returns.
+// Errors: [ErrSlot], [ErrOwned], [ErrClosed], or [ErrNotOwned] if a key is not of the slot; then
+// nothing changes.
+func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error {
+	if uint64(s) >= uint64(len(e.slots)) {
+		return ErrSlot
+	}
+	var all []entry[S]
+	for key, state := range states {
+		h := shard.Hash(key, e.cfg.seed)
+		if e.cfg.slot(h) != int(s) {
+			return ErrNotOwned
+		}
+		if state != nil {
+			all = append(all, entry[S]{h, key, state})
+		}
+	}
+	e.moving.Lock()
+	defer e.moving.Unlock()
+	switch {
+	case e.closed.Load():
+		return ErrClosed
+	case e.slots[s].Load() >= 0:
+		return ErrOwned
+	}
+	// Nothing ends this context, so there is no error.
+	_ = e.on(context.Background(), e.lane(int(s)), func(l *lane[S, M]) {
+		for _, x := range all {
+			l.table.put(x.hash, x.key, x.state)
+		}
+		l.keys.Store(int64(l.table.n))
+	})
+	e.slots[s].Add(-away)
+	return nil
+}
+
+// Close refuses further messages, stops the timers, waits until everything accepted is handled,
+// with all that it leads to, and ends the lanes. If ctx ends first it returns ctx.Err(), the rest
+// goes on being handled, and Close may be called again. After a Close that succeeded it returns nil.
+func (e *Entities[S, M]) Close(ctx context.Context) error {
+	e.closed.Store(true)
+	e.moving.Lock()
+	defer e.moving.Unlock()
+	for _, l := range e.lanes {
+		if l.stopTimers() {
+			return nil // closed before
+		}
+	}
+	for !e.quiet() {
+		for _, l := range e.lanes {
+			if err := e.settle(ctx, l); err != nil {
+				return err
+			}
+		}
+	}
+	for _, l := range e.lanes {
+		l.end()
+	}
+	e.done.Wait()
+	return nil
+}
+
+// quiet reports whether nothing is on its way. A message counts until what its turn sent counts, so
+// if nothing was handled while the slots were looked at, and they were all empty, nothing can come.
+func (e *Entities[S, M]) quiet() bool {
+	before := e.handled()
+	for i := range e.slots {
+		if n := e.slots[i].Load(); n != 0 && n != away {
+			return false
+		}
+	}
+	return before == e.handled()
+}
+
+func (e *Entities[S, M]) handled() (n uint64) {
+	for _, l := range e.lanes {
+		n += l.handled.Load()
+	}
+	return n
+}

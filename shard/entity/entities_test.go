@@ -1,0 +1,412 @@
+package entity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-calm/calm/backpressure"
+	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/shard"
+	"github.com/go-calm/calm/shard/entity"
+	"github.com/stretchr/testify/require"
+)
+
+var ctx = context.Background()
+
+// numbered is a message that knows its place among those of its sender to its key.
+type numbered struct{ sender, n int }
+
+// log is a state that remembers everything.
+type log struct {
+	got  []numbered
+	busy atomic.Int32
+}
+
+func record(t *entity.Turn[log, numbered], m numbered) error {
+	if t.State.busy.Add(1) != 1 {
+		panic("two turns of one key at once")
+	}
+	t.State.got = append(t.State.got, m)
+	t.State.busy.Add(-1)
+	return nil
+}
+
+// inOrder checks that a log holds n messages of each of some senders, each sender's in order.
+func inOrder(t *testing.T, got []numbered, senders, n int) {
+	t.Helper()
+	next := make([]int, senders)
+	for _, m := range got {
+		require.Equal(t, next[m.sender], m.n, "of sender %d", m.sender)
+		next[m.sender]++
+	}
+	for s := range next {
+		require.Equal(t, n, next[s], "of sender %d", s)
+	}
+}
+
+func TestEachKeyInOrderOneAtATime(t *testing.T) {
+	for _, lanes := range []int{1, 3} {
+		for _, batch := range []int{0, 1, 7} {
+			t.Run(fmt.Sprint(lanes, " lanes, batch ", batch), func(t *testing.T) {
+				e := entity.New(record, entity.Lanes(lanes), entity.Depth(8))
+				const senders, keys, n = 4, 10, 50
+				var wg sync.WaitGroup
+				for s := range senders {
+					wg.Go(func() {
+						sender := e.Sender(batch)
+						for i := range n {
+							for k := range keys {
+								key := fmt.Sprint("key", k)
+								var err error
+								if batch == 0 {
+									err = e.Send(ctx, key, numbered{s, i})
+								} else {
+									err = sender.Send(ctx, key, numbered{s, i})
+								}
+								if err != nil {
+									t.Error(err)
+								}
+							}
+						}
+						if err := sender.Flush(ctx); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				for k := range keys {
+					got, err := entity.Ask(ctx, e, fmt.Sprint("key", k), func(l *log) []numbered { return l.got })
+					require.NoError(t, err)
+					inOrder(t, got, senders, n)
+				}
+				require.NoError(t, e.Close(ctx))
+				st := e.Stats()
+				require.Zero(t, st.Errors)
+				keysHeld, handled := 0, uint64(0)
+				for _, l := range st.Lanes {
+					keysHeld, handled = keysHeld+l.Keys, handled+l.Handled
+				}
+				require.Equal(t, keys, keysHeld)
+				require.EqualValues(t, senders*keys*n+keys, handled)
+				require.NotEmpty(t, st.Slowest)
+			})
+		}
+	}
+}
+
+// A key's state is one object: adds by messages and reads by Ask are linearizable, if an add counts
+// from its Ask to its answer.
+func TestStateIsLinearizable(t *testing.T) {
+	type op struct{ key, add int }
+	model := lincheck.Model[[2]int, op, int]{
+		Step: func(s [2]int, in op, out int) ([2]int, bool) {
+			s[in.key] += in.add
+			return s, out == s[in.key]
+		},
+	}
+	model.Run(t, lincheck.Checks(150), func(seed uint64) lincheck.History[op, int] {
+		e := entity.New(func(t *entity.Turn[int, int], m int) error { *t.State += m; return nil }, entity.Lanes(2), entity.Depth(2))
+		h := lincheck.Record(4, seed, func(c *lincheck.Client[op, int]) {
+			for range 12 {
+				in := op{c.Rand().IntN(2), c.Rand().IntN(3)}
+				c.Do(in, func() int {
+					v, err := entity.Ask(ctx, e, fmt.Sprint(in.key), func(s *int) int { *s += in.add; return *s })
+					if err != nil {
+						t.Error(err)
+					}
+					return v
+				})
+			}
+		})
+		if err := e.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		return h
+	})
+}
+
+// Slots go back and forth between two owners under load: nothing is lost, doubled or out of order.
+func TestHandoffUnderLoad(t *testing.T) {
+	const slots, senders, keys, n = 8, 3, 24, 60
+	m, err := shard.New([]shard.Node{{ID: "x"}}, shard.Slots(slots), shard.Seed(5))
+	require.NoError(t, err)
+	owners := [2]*entity.Entities[log, numbered]{
+		entity.New(record, entity.Like(m), entity.Lanes(2), entity.Depth(4)),
+		entity.New(record, entity.Like(m), entity.Lanes(3), entity.Depth(4), entity.Owns(func(shard.Slot) bool { return false })),
+	}
+	var wg sync.WaitGroup
+	var sending atomic.Int32
+	for s := range senders {
+		sending.Add(1)
+		wg.Go(func() {
+			defer sending.Add(-1)
+			for i := range n {
+				for k := range keys {
+					for try := 0; ; try++ { // at most one owner takes it
+						err := owners[try%2].Send(ctx, fmt.Sprint("key", k), numbered{s, i})
+						if err == nil {
+							break
+						}
+						if !errors.Is(err, entity.ErrNotOwned) {
+							t.Error(err)
+							return
+						}
+					}
+				}
+			}
+		})
+	}
+	moves := 0
+	for i := 0; sending.Load() > 0 || i < 2*slots; i++ {
+		s := shard.Slot(i % slots)
+		from, to := owners[i/slots%2], owners[1-i/slots%2]
+		states, err := from.Handoff(ctx, s)
+		require.NoError(t, err)
+		require.NoError(t, to.Adopt(s, states))
+		moves++
+	}
+	wg.Wait()
+	for k := range keys {
+		key := fmt.Sprint("key", k)
+		var got []numbered
+		found := 0
+		for _, e := range owners {
+			v, err := entity.Ask(ctx, e, key, func(l *log) []numbered { return l.got })
+			if err == nil {
+				got, found = v, found+1
+			} else {
+				require.ErrorIs(t, err, entity.ErrNotOwned)
+			}
+		}
+		require.Equal(t, 1, found, "owners of %s", key)
+		inOrder(t, got, senders, n)
+	}
+	for _, e := range owners {
+		require.NoError(t, e.Close(ctx))
+	}
+	t.Log(moves, "hand-offs")
+}
+
+// Two lanes with room for one message flood each other.
+func TestTurnsThatSendToEachOtherDoNotDeadlock(t *testing.T) {
+	type hop struct{ left int }
+	var hops atomic.Int64
+	e := entity.New(func(t *entity.Turn[int, hop], m hop) error {
+		hops.Add(1)
+		if m.left > 0 {
+			for i := range 3 {
+				t.Send(fmt.Sprint(t.Key[0]^1, i), hop{m.left - 1})
+			}
+		}
+		return nil
+	}, entity.Lanes(2), entity.Depth(1))
+	for i := range 20 {
+		require.NoError(t, e.Send(ctx, fmt.Sprint(i), hop{4}))
+	}
+	require.NoError(t, e.Close(ctx)) // waits for all they lead to
+	require.EqualValues(t, 20*(1+3+9+27+81), hops.Load())
+}
+
+func TestOutboxGoesOutOnlyIfTheTurnSucceeds(t *testing.T) {
+	boom := errors.New("boom")
+	var mu sync.Mutex
+	reported := map[string]error{}
+	e := entity.New(func(t *entity.Turn[int, string], m string) error {
+		*t.State++
+		switch m {
+		case "fail":
+			t.Send("other", "count")
+			t.After(0, "count")
+			t.Forget()
+			return boom
+		case "panic":
+			t.Send("other", "count")
+			panic("ouch")
+		case "succeed":
+			t.Send("other", "count")
+		}
+		return nil
+	}, entity.OnError(func(key string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		reported[key] = err
+		panic("even the error handler panics")
+	}))
+	for _, m := range []string{"fail", "panic", "succeed"} {
+		require.NoError(t, e.Send(ctx, m, m))
+		require.NoError(t, e.Send(ctx, m, "count"))
+	}
+	for _, key := range []string{"fail", "panic", "succeed"} {
+		v, err := entity.Ask(ctx, e, key, func(s *int) int { return *s })
+		require.NoError(t, err)
+		require.Equal(t, 2, v, key)
+	}
+	_, err := entity.Ask(ctx, e, "fail", func(s *int) int { panic(boom) })
+	require.ErrorIs(t, err, entity.ErrPanic)
+	require.ErrorContains(t, err, "boom")
+	var p *entity.PanicError
+	require.ErrorAs(t, err, &p)
+	require.Contains(t, string(p.Stack), "entities_test.go")
+	v, err := entity.Ask(ctx, e, "other", func(s *int) int { return *s })
+	require.NoError(t, err)
+	require.LessOrEqual(t, v, 1)
+	require.NoError(t, e.Close(ctx))
+	require.Equal(t, boom, reported["fail"])
+	require.ErrorIs(t, reported["panic"], entity.ErrPanic)
+	require.EqualValues(t, 2, e.Stats().Errors)
+	require.EqualValues(t, 4, e.Stats().Panics) // the handler, the function, and the error handler twice
+}
+
+func TestTimersAndForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var at []time.Duration
+		e := entity.New(func(t *entity.Turn[int, string], m string) error {
+			switch *t.State++; m {
+			case "start":
+				t.After(time.Second, "tick")
+				t.After(time.Hour, "never")
+			case "tick":
+				at = append(at, time.Since(start))
+				if len(at) < 3 {
+					t.After(time.Second, "tick")
+				} else {
+					t.Forget()
+				}
+			case "never":
+				at = append(at, 0)
+			}
+			return nil
+		}, entity.Lanes(2))
+		require.NoError(t, e.Send(ctx, "k", "start"))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(t, []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}, at)
+		keys := 0
+		for _, l := range e.Stats().Lanes {
+			keys += l.Keys
+		}
+		require.Zero(t, keys)
+		v, err := entity.Ask(ctx, e, "k", func(s *int) int { return *s })
+		require.NoError(t, err)
+		require.Zero(t, v)
+		require.NoError(t, e.Close(ctx))
+		time.Sleep(2 * time.Hour)
+		require.Len(t, at, 3)
+	})
+}
+
+func TestFullMailboxes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		handled := 0
+		e := entity.New(func(*entity.Turn[int, int], int) error { <-gate; handled++; return nil }, entity.Lanes(1), entity.Depth(1))
+		require.NoError(t, e.Send(ctx, "k", 0))
+		synctest.Wait() // the lane took it
+		accepted := 1
+		for e.TrySend("k", 0) == nil {
+			accepted++
+		}
+		err := e.TrySend("k", 0)
+		require.ErrorIs(t, err, backpressure.ErrOverload)
+
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		require.ErrorIs(t, e.Send(short, "k", 0), context.DeadlineExceeded)
+		s := e.Sender(1)
+		require.ErrorIs(t, s.Send(short, "k", 0), context.DeadlineExceeded)
+		_, err = entity.Ask(short, e, "k", func(*int) int { return 0 })
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		slot := shard.Slot(shard.Hash("k", 0) >> 52)
+		_, err = e.Handoff(short, slot)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		short, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err = e.Handoff(short, slot+1) // an empty slot of a lane that does not move on
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, e.TrySend("k", 0), backpressure.ErrOverload, "the slot is owned again")
+		go func() {
+			for range 100 {
+				gate <- struct{}{}
+			}
+		}()
+		require.NoError(t, s.Flush(ctx))
+		require.NoError(t, e.Close(ctx))
+		require.Equal(t, accepted+1, handled)
+		for range 100 - handled {
+			<-gate
+		}
+	})
+}
+
+func TestClosed(t *testing.T) {
+	e := entity.New(record)
+	s := e.Sender(4)
+	require.NoError(t, s.Send(ctx, "k", numbered{}))
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	require.ErrorIs(t, e.Close(over), context.Canceled, "a message is in a batch")
+	require.ErrorIs(t, e.Send(ctx, "k", numbered{}), entity.ErrClosed)
+	require.NoError(t, s.Flush(ctx))
+	require.NoError(t, e.Close(ctx))
+	require.NoError(t, e.Close(ctx))
+	require.ErrorIs(t, e.Send(ctx, "k", numbered{}), entity.ErrClosed)
+	require.ErrorIs(t, e.TrySend("k", numbered{}), entity.ErrClosed)
+	require.ErrorIs(t, s.Send(ctx, "k", numbered{}), entity.ErrClosed)
+	_, err := entity.Ask(ctx, e, "k", func(*log) int { return 0 })
+	require.ErrorIs(t, err, entity.ErrClosed)
+	_, err = e.Handoff(ctx, 1)
+	require.ErrorIs(t, err, entity.ErrClosed)
+	require.ErrorIs(t, e.Adopt(1, maps.All(map[string]*log{})), entity.ErrClosed)
+}
+
+func TestSlotsNotOwned(t *testing.T) {
+	var strays []string
+	e := entity.New(func(t *entity.Turn[int, string], m string) error {
+		*t.State++
+		t.Send(m, "")
+		return nil
+	}, entity.Lanes(1), entity.Owns(func(s shard.Slot) bool { return s < 2048 }), entity.OnStray(func(key string, _ any) { strays = append(strays, key) }))
+	here, there := "", ""
+	slotOf := func(key string) shard.Slot { return shard.Slot(shard.Hash(key, 0) >> 52) }
+	for i := 0; here == "" || there == ""; i++ {
+		if key := fmt.Sprint(i); slotOf(key) < 2048 {
+			here = key
+		} else {
+			there = key
+		}
+	}
+	require.ErrorIs(t, e.Send(ctx, there, ""), entity.ErrNotOwned)
+	require.ErrorIs(t, e.TrySend(there, ""), entity.ErrNotOwned)
+	require.NoError(t, e.Send(ctx, here, there))
+	_, err := e.Handoff(ctx, 4096)
+	require.ErrorIs(t, err, entity.ErrSlot)
+	require.ErrorIs(t, e.Adopt(4096, maps.All(map[string]*int{})), entity.ErrSlot)
+	_, err = e.Handoff(ctx, slotOf(there))
+	require.ErrorIs(t, err, entity.ErrNotOwned)
+	require.ErrorIs(t, e.Adopt(slotOf(here), maps.All(map[string]*int{})), entity.ErrOwned)
+	n := 40
+	require.ErrorIs(t, e.Adopt(slotOf(there), maps.All(map[string]*int{here: &n})), entity.ErrNotOwned)
+	require.NoError(t, e.Adopt(slotOf(there), maps.All(map[string]*int{there: &n})))
+	v, err := entity.Ask(ctx, e, there, func(s *int) int { return *s })
+	require.NoError(t, err)
+	require.Equal(t, 40, v)
+	states, err := e.Handoff(ctx, slotOf(there))
+	require.NoError(t, err)
+	require.Equal(t, map[string]*int{there: &n}, maps.Collect(states))
+	require.NoError(t, e.Close(ctx))
+	require.Equal(t, []string{there}, strays)
+	require.EqualValues(t, 1, e.Stats().Strays)
+}
+
+func TestOptionsOutOfRange(t *testing.T) {
+	require.Panics(t, func() { entity.New(record, entity.Lanes(0)) })
+	require.Panics(t, func() { entity.New(record, entity.Depth(0)) })
+}

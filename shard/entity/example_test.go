@@ -1,0 +1,106 @@
+package entity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-calm/calm/shard"
+	"github.com/go-calm/calm/shard/entity"
+)
+
+type account struct{ balance int }
+
+type transfer struct {
+	to     string
+	amount int
+}
+
+var errFunds = errors.New("not enough money")
+
+// handle deposits and, if the message names a receiver, pays on.
+func handle(t *entity.Turn[account, transfer], m transfer) error {
+	if m.to == "" {
+		t.State.balance += m.amount
+		return nil
+	}
+	if t.State.balance < m.amount {
+		return errFunds // nothing goes out
+	}
+	t.State.balance -= m.amount
+	t.Send(m.to, transfer{amount: m.amount})
+	return nil
+}
+
+func Example() {
+	ctx := context.Background()
+	e := entity.New(handle, entity.OnError(func(key string, err error) { fmt.Println(key+":", err) }))
+	for _, m := range []struct {
+		key string
+		transfer
+	}{{"ann", transfer{"", 100}}, {"ann", transfer{"bob", 30}}, {"ann", transfer{"bob", 300}}} {
+		if err := e.Send(ctx, m.key, m.transfer); err != nil {
+			panic(err)
+		}
+	}
+	left, err := entity.Ask(ctx, e, "ann", func(a *account) int { return a.balance })
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("ann has", left)
+	fmt.Println(e.Close(ctx))
+	// Output:
+	// ann: not enough money
+	// ann has 70
+	// <nil>
+}
+
+func ExampleEntities_Handoff() {
+	ctx := context.Background()
+	here := entity.New(handle)
+	there := entity.New(handle)
+	if err := here.Send(ctx, "ann", transfer{amount: 5}); err != nil {
+		panic(err)
+	}
+	moved := 0
+	for s := range uint32(4096) {
+		if _, err := there.Handoff(ctx, shard.Slot(s)); err != nil { // there is not to own what it adopts
+			panic(err)
+		}
+		states, err := here.Handoff(ctx, shard.Slot(s))
+		if err != nil {
+			panic(err)
+		}
+		for range states {
+			moved++
+		}
+		if err := there.Adopt(shard.Slot(s), states); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(moved, here.Send(ctx, "ann", transfer{}))
+	v, err := entity.Ask(ctx, there, "ann", func(a *account) int { return a.balance })
+	fmt.Println(v, err)
+	fmt.Println(here.Close(ctx), there.Close(ctx))
+	// Output:
+	// 1 entity: the slot is not owned here; send to its owner
+	// 5 <nil>
+	// <nil> <nil>
+}
+
+func ExampleSender() {
+	ctx := context.Background()
+	e := entity.New(func(t *entity.Turn[int, int], m int) error { *t.State += m; return nil })
+	s := e.Sender(64)
+	for range 1000 {
+		if err := s.Send(ctx, "counter", 1); err != nil {
+			panic(err)
+		}
+	}
+	if err := s.Flush(ctx); err != nil {
+		panic(err)
+	}
+	n, err := entity.Ask(ctx, e, "counter", func(s *int) int { return *s })
+	fmt.Println(n, err, e.Close(ctx))
+	// Output: 1000 <nil> <nil>
+}

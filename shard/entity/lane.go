@@ -1,0 +1,257 @@
+package entity
+
+import (
+	"context"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-calm/calm/backpressure"
+)
+
+// lane serves a range of slots on one goroutine. Messages from outside come through the mailbox,
+// which is bounded; what turns and timers send, and calls, come through inner, which never makes
+// anyone wait: two full lanes that send to each other go on. While more wait in inner than a
+// mailbox holds, the mailbox is left alone, so that it fills and outside senders slow down.
+type lane[S, M any] struct {
+	e     *Entities[S, M]
+	box   *backpressure.Queue[envelope[S, M]]
+	table table[S]
+	turn  Turn[S, M]
+
+	mu     sync.Mutex
+	inner  []envelope[S, M]
+	asleep bool // waits, or is about to wait, on an empty mailbox
+	ended  bool
+	timers map[*time.Timer]struct{} // nil once stopped
+	slow   []Slow
+
+	spare   []envelope[S, M]
+	handled atomic.Uint64
+	keys    atomic.Int64
+}
+
+const sampled = 64 // one message in so many is timed
+
+func newLane[S, M any](e *Entities[S, M]) *lane[S, M] {
+	l := &lane[S, M]{
+		e: e, box: backpressure.NewQueue[envelope[S, M]](e.cfg.depth),
+		timers: map[*time.Timer]struct{}{},
+	}
+	l.turn.lane = l
+	return l
+}
+
+// push adds to inner and wakes the lane. The wake-up is an empty envelope in the mailbox; a mailbox
+// without room for it does not let the lane sleep.
+func (l *lane[S, M]) push(vs ...envelope[S, M]) {
+	l.mu.Lock()
+	l.inner = append(l.inner, vs...)
+	wake := l.asleep
+	l.asleep = false
+	l.mu.Unlock()
+	if wake {
+		_ = l.box.TryPut(envelope[S, M]{})
+	}
+}
+
+func (l *lane[S, M]) end() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.box.Close()
+}
+
+func (l *lane[S, M]) run() {
+	batch := make([]envelope[S, M], min(l.e.cfg.depth, 256))
+	for {
+		l.mu.Lock()
+		inner := l.inner
+		l.inner = l.spare[:0]
+		l.asleep = len(inner) == 0
+		l.mu.Unlock()
+		l.serve(inner)
+		clear(inner)
+		l.spare = inner[:0]
+
+		switch {
+		case len(inner) > l.e.cfg.depth:
+		case len(inner) > 0:
+			if v, ok := l.box.TryGet(); ok {
+				batch[0] = v
+				l.serve(batch[:1])
+				clear(batch[:1])
+			}
+		default:
+			n, err := l.box.GetBatch(context.Background(), batch)
+			if err != nil {
+				return
+			}
+			l.mu.Lock()
+			l.asleep = false
+			l.mu.Unlock()
+			l.serve(batch[:n])
+			clear(batch[:n])
+		}
+	}
+}
+
+// serve handles a batch. A panic ends one message only.
+func (l *lane[S, M]) serve(batch []envelope[S, M]) {
+	for len(batch) > 0 {
+		batch = batch[l.some(batch):]
+	}
+}
+
+// some handles a batch up to its end or a panic and returns how many that were. One deferred
+// function serves for all of them.
+func (l *lane[S, M]) some(batch []envelope[S, M]) (n int) {
+	defer func() {
+		if n == len(batch) {
+			return
+		}
+		err := &PanicError{Value: recover(), Stack: debug.Stack()}
+		v := &batch[n]
+		n++
+		if v.call != nil {
+			v.call.err = err
+		}
+		l.e.panics.Add(1)
+		l.finish(v, err)
+	}()
+	for n < len(batch) {
+		v := &batch[n]
+		switch {
+		case v.call == nil && v.key == "" && v.hash == 0: // a wake-up
+		case v.call != nil && v.call.onLane != nil:
+			v.call.onLane(l)
+			close(v.call.done)
+		default:
+			l.finish(v, l.one(v))
+		}
+		n++
+	}
+	return n
+}
+
+// one handles one message.
+func (l *lane[S, M]) one(v *envelope[S, M]) error {
+	state := l.table.get(v.hash, v.key)
+	if v.call != nil {
+		v.call.onState(state)
+		return nil
+	}
+	t := &l.turn
+	t.Key, t.State, t.forget = v.key, state, false
+	if l.handled.Load()%sampled != 0 {
+		return l.e.handle(t, v.msg)
+	}
+	start := time.Now()
+	err := l.e.handle(t, v.msg)
+	l.note(v.key, time.Since(start))
+	return err
+}
+
+// finish sends out what a turn sent, or reports its error, and lets go of the message.
+func (l *lane[S, M]) finish(v *envelope[S, M], err error) {
+	t := &l.turn
+	if err == nil && v.call == nil {
+		t.commit()
+		if t.forget {
+			l.table.remove(v.hash, v.key)
+		}
+	} else if err != nil && v.call == nil {
+		l.e.errs.Add(1)
+		if f := l.e.cfg.onError; f != nil {
+			l.report(f, v.key, err)
+		}
+	}
+	clear(t.out)
+	t.out, t.later = t.out[:0], t.later[:0]
+	t.State = nil
+	l.keys.Store(int64(l.table.n))
+	l.handled.Add(1)
+	l.e.release(l.e.cfg.slot(v.hash))
+	if v.call != nil {
+		close(v.call.done)
+	}
+}
+
+// report keeps a panic in the error handler from ending the lane; it counts as one more.
+func (l *lane[S, M]) report(f func(string, error), key string, err error) {
+	defer func() {
+		if recover() != nil {
+			l.e.panics.Add(1)
+		}
+	}()
+	f(key, err)
+}
+
+// deliver takes a message from a turn or a timer to its lane.
+func (l *lane[S, M]) deliver(v envelope[S, M]) {
+	slot := l.e.cfg.slot(v.hash)
+	if !l.e.slots[slot].admit() {
+		l.e.strays.Add(1)
+		if f := l.e.cfg.stray; f != nil {
+			l.report(func(key string, _ error) { f(key, v.msg) }, v.key, nil)
+		}
+		return
+	}
+	l.e.lane(slot).push(v)
+}
+
+// after starts a timer for a message.
+func (l *lane[S, M]) after(d time.Duration, v envelope[S, M]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timers == nil {
+		return
+	}
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		l.mu.Lock()
+		_, live := l.timers[t]
+		delete(l.timers, t)
+		l.mu.Unlock()
+		if live {
+			l.deliver(v)
+		}
+	})
+	l.timers[t] = struct{}{}
+}
+
+// stopTimers stops the timers and reports whether the lane has ended.
+func (l *lane[S, M]) stopTimers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for t := range l.timers {
+		t.Stop()
+	}
+	l.timers = nil
+	return l.ended
+}
+
+// note keeps the slowest keys seen.
+func (l *lane[S, M]) note(key string, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.slow, func(s Slow) bool { return s.Key == key })
+	switch {
+	case i >= 0:
+		l.slow[i].Took = max(l.slow[i].Took, took)
+	case len(l.slow) < 8:
+		l.slow = append(l.slow, Slow{key, took})
+	default:
+		least := 0
+		for j := range l.slow {
+			if l.slow[j].Took < l.slow[least].Took {
+				least = j
+			}
+		}
+		if l.slow[least].Took < took {
+			l.slow[least] = Slow{key, took}
+		}
+	}
+}
