@@ -14,6 +14,11 @@
 // | … and move many items for the price of one             | [Queue.PutAll], [Queue.GetBatch]  |
 // | range over items until the end                         | [Queue.All]                       |
 // | stop, and lose nothing                                 | [Queue.Close], [Queue.Drain]      |
+// | tell a sender how much it may still send               | [Credits]                         |
+// | join two stages, and end from either side              | [Pipe]                            |
+// | not send what will be refused                          | [Throttle]                        |
+// | try again, with jitter and when told to                | [Retry], [DoValue]                |
+// | … and never make an outage worse by it                 | [Budget]                          |
 //
 // # Why not a channel
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-calm/calm/backpressure"
 )
@@ -116,4 +117,86 @@ func ExampleOverload() {
 	// Output:
 	// full 1 1
 	// true
+}
+
+func ExampleCredits() {
+	ctx := context.Background()
+	var demand backpressure.Credits
+	sent := make(chan int)
+	go func() {
+		for i := range 4 {
+			if demand.Spend(ctx, 1) != nil {
+				break
+			}
+			sent <- i
+		}
+		close(sent)
+	}()
+	_ = demand.Grant(2)
+	fmt.Println(<-sent, <-sent)
+	demand.Cancel(nil)
+	_, open := <-sent
+	fmt.Println(open)
+	// Output:
+	// 0 1
+	// false
+}
+
+func ExamplePipe() {
+	ctx := context.Background()
+	send, recv, cancel := backpressure.Pipe[int](2)
+	go func() {
+		defer cancel(nil) // the regular end
+		for i := 1; send(ctx, i) == nil && i < 3; i++ {
+		}
+	}()
+	for v := range recv {
+		fmt.Println(v)
+	}
+	// Output:
+	// 1
+	// 2
+	// 3
+}
+
+func ExampleThrottle() {
+	ctx := context.Background()
+	client := backpressure.NewThrottle(backpressure.ThrottleScope("search"))
+	sent := 0
+	for range 1000 {
+		_ = client.Do(ctx, func(context.Context) error {
+			sent++
+			return &backpressure.Overload{Reason: backpressure.Full} // what the server says
+		})
+	}
+	fmt.Println(sent < 200)
+	// Output: true
+}
+
+func ExampleRetry() {
+	r := backpressure.Retry{Base: time.Millisecond, Budget: backpressure.NewBudget(0.1, 1)}
+	calls := 0
+	err := r.Do(context.Background(), func(context.Context) error {
+		if calls++; calls < 3 {
+			return &backpressure.Overload{Reason: backpressure.Full}
+		}
+		return nil
+	})
+	fmt.Println(calls, err)
+	// Output: 3 <nil>
+}
+
+func ExampleDoValue() {
+	v, err := backpressure.DoValue(context.Background(), backpressure.Retry{},
+		func(context.Context) (string, error) { return "hello", nil })
+	fmt.Println(v, err)
+	// Output: hello <nil>
+}
+
+func ExampleBudget() {
+	b := backpressure.NewBudget(0.5, 0) // one retry for two first attempts
+	b.Attempt()
+	b.Attempt()
+	fmt.Println(b.Spend(), b.Spend())
+	// Output: true false
 }

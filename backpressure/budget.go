@@ -1,0 +1,81 @@
+package backpressure
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// Budget bounds how many retries a client may add to its first attempts, so that retries
+// cannot keep a server down: at most ratio for each first attempt and perSecond on top, over
+// the last ten seconds. Share one among all calls to the same server. Make one with
+// [NewBudget]; a nil Budget allows everything. It is safe for concurrent use.
+//
+// Both are counted in ten slots of a second, so the window is the second under way and the
+// nine before it. (Finagle's RetryBudget has the same two knobs.)
+type Budget struct {
+	ratio, reserve float64
+
+	mu    sync.Mutex
+	start time.Time
+	slots [10]slot
+}
+
+// slot counts one second.
+type slot struct {
+	second         int64
+	firsts, extras float64
+}
+
+// NewBudget allows ratio retries for each first attempt and perSecond more a second. It
+// panics if one of them is negative or not finite, which is a mistake in the program.
+func NewBudget(ratio, perSecond float64) *Budget {
+	for _, x := range []float64{ratio, perSecond} {
+		if !(x >= 0) || math.IsInf(x, 0) {
+			panic("backpressure: NewBudget: ratio and perSecond must be finite and not negative")
+		}
+	}
+	return &Budget{ratio: ratio, reserve: 10 * perSecond, start: time.Now()}
+}
+
+// Attempt counts a first attempt, which is always allowed.
+func (b *Budget) Attempt() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slot().firsts++
+}
+
+// Spend says whether a retry is allowed now, and counts it if so.
+func (b *Budget) Spend() bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.slot()
+	allowed, spent := b.reserve, 0.0
+	for _, s := range b.slots {
+		if now.second-s.second < int64(len(b.slots)) {
+			allowed += b.ratio * s.firsts
+			spent += s.extras
+		}
+	}
+	if spent+1 > allowed {
+		return false
+	}
+	now.extras++
+	return true
+}
+
+// slot returns the slot of the second under way. mu is held.
+func (b *Budget) slot() *slot {
+	second := int64(time.Since(b.start) / time.Second)
+	s := &b.slots[second%int64(len(b.slots))]
+	if s.second != second {
+		*s = slot{second: second}
+	}
+	return s
+}

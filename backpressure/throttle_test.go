@@ -1,0 +1,153 @@
+package backpressure
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// drive asks a throttle a thousand times a second from one time to another, and returns what
+// share got through. ok says what the server does with it.
+func drive(th *throttle, rng *rand.Rand, from, to time.Duration, ok func(now time.Duration) bool) float64 {
+	sent, all := 0, 0
+	for now := from; now < to; now += time.Millisecond {
+		all++
+		if th.admit(now, rng.Float64()) {
+			sent++
+			if ok(now) {
+				th.accepted(now)
+			}
+		}
+	}
+	return float64(sent) / float64(all)
+}
+
+func TestThrottleFollowsTheServer(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var th throttle
+		up, down := func(time.Duration) bool { return true }, func(time.Duration) bool { return false }
+		require.Equal(t, 1.0, drive(&th, rng, 0, 10*time.Second, up), "nothing is refused, nothing is held back")
+		drive(&th, rng, 10*time.Second, 13*time.Second, down)
+		require.InDelta(t, probing, drive(&th, rng, 13*time.Second, 60*time.Second, down), 0.01, "only probes")
+		drive(&th, rng, 60*time.Second, 63*time.Second, up)
+		require.Greater(t, drive(&th, rng, 63*time.Second, 64*time.Second, up), 0.99, "back within three seconds")
+
+		// A server that can do a tenth is sent about a fifth.
+		did := 0
+		tenth := func(now time.Duration) bool {
+			if did >= int((now-70*time.Second)/(10*time.Millisecond)) {
+				return false
+			}
+			did++
+			return true
+		}
+		drive(&th, rng, 70*time.Second, 75*time.Second, tenth)
+		require.InDelta(t, 0.2, drive(&th, rng, 75*time.Second, 80*time.Second, tenth), 0.02)
+		require.InDelta(t, 1000, did, 20, "and does what it can")
+	}
+}
+
+func TestThrottleForgets(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 0))
+	var th throttle
+	drive(&th, rng, 0, time.Second, func(time.Duration) bool { return false })
+	require.NotZero(t, th.asked)
+	for _, later := range []time.Duration{4 * time.Second, time.Hour, 1e6 * time.Hour} {
+		th.slot(later)
+		require.Zero(t, th.asked)
+		require.Zero(t, th.succeeded)
+		require.True(t, th.admit(later, 0))
+	}
+}
+
+func TestThrottleDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := NewThrottle(ThrottleScope("db"))
+		sent := 0
+		refusing := func(context.Context) error { sent++; return errFull }
+		var o *Overload
+		for range 1000 {
+			err := th.Do(background, refusing)
+			require.ErrorIs(t, err, ErrOverload)
+			require.ErrorAs(t, err, &o)
+		}
+		require.Less(t, sent, 200)
+		require.EqualValues(t, sent, 1000-th.refusedHere(t, 1000, sent))
+
+		// What is not a refusal was done by the server: errors, panics.
+		th = NewThrottle()
+		for range 100 {
+			require.Error(t, th.Do(background, func(context.Context) error { return errors.New("not found") }))
+			require.Panics(t, func() { _ = th.Do(background, func(context.Context) error { panic("x") }) })
+		}
+		require.EqualValues(t, 200, th.core.succeeded)
+		if !raceEnabled {
+			ok := func(context.Context) error { return nil }
+			require.Zero(t, testing.AllocsPerRun(100, func() { _ = th.Do(background, ok) }))
+		}
+	})
+}
+
+// refusedHere checks the count of calls asked for, and returns how many were not sent.
+func (t *Throttle) refusedHere(tb testing.TB, asked, sent int) int {
+	require.EqualValues(tb, asked, t.core.asked)
+	return asked - sent
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type closing struct {
+	io.Reader
+	closed *int
+}
+
+func (c closing) Close() error { *c.closed++; return nil }
+
+func TestThrottleTransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+			sent, closed := 0, 0
+			client := NewThrottle().Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+				sent++
+				_ = r.Body.Close()
+				return &http.Response{StatusCode: status, Body: http.NoBody}, nil
+			}))
+			for range 500 {
+				req, err := http.NewRequest(http.MethodPost, "http://server/", closing{strings.NewReader("x"), &closed})
+				require.NoError(t, err)
+				res, err := client.RoundTrip(req)
+				if err != nil {
+					require.ErrorIs(t, err, ErrOverload)
+					require.Nil(t, res)
+				}
+			}
+			require.Less(t, sent, 120)
+			require.Equal(t, 500, closed, "every body is closed")
+		}
+		th := NewThrottle()
+		client := th.Transport(roundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusInternalServerError}, nil
+		}))
+		for range 100 {
+			_, err := client.RoundTrip(&http.Request{})
+			require.NoError(t, err)
+		}
+		require.EqualValues(t, 100, th.core.succeeded)
+		failing := th.Transport(roundTrip(func(*http.Request) (*http.Response, error) { return nil, errFull }))
+		_, err := failing.RoundTrip(&http.Request{})
+		require.ErrorIs(t, err, ErrOverload)
+		require.EqualValues(t, 100, th.core.succeeded)
+		require.Equal(t, http.DefaultTransport, th.Transport(nil).(throttled).base)
+	})
+}
