@@ -2,7 +2,6 @@ package lattice
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -530,41 +529,53 @@ func (s *HyperLogLog) UnmarshalBinary(b []byte) error {
 
 func (s *HyperLogLog) shape(dst []byte) ([]byte, error) { return append(dst, kindHyperLogLog), nil }
 
-// put appends the precision, whether there are registers, and the list as gaps between its
-// entries; or the lowest register and of each how much it lies above, in 4 bits. Those that
+// put appends the precision, whether there are registers, and the list: its length, and as
+// bits the gaps between places in Rice's code and the ranks in unary, of which half are 1; or the lowest register and of each how much it lies above, in 4 bits. Those that
 // lie 15 or more above follow, in order.
 func (s *HyperLogLog) put(dst []byte) ([]byte, error) {
 	if s == nil {
-		return append(dst, 0, 0, 0), nil
+		return append(dst, 0, 0, 0, 0), nil
 	}
 	dst = append(dst, s.p)
 	if s.dense == nil {
-		dst = appendCount(append(dst, 0), len(s.sparse))
-		var last uint32
+		var w bitWriter
+		k, next := riceFor(len(s.sparse), sparsePrecision), uint64(0)
 		for _, e := range s.sparse {
-			dst = binary.AppendUvarint(dst, uint64(e-last))
-			last = e
+			w.rice(uint64(e>>rankBits)-next, k)
+			w.unary(uint64(e&(1<<rankBits-1)) - 1)
+			next = uint64(e>>rankBits) + 1
 		}
+		dst = wire.AppendBytes(appendCount(append(dst, 0), len(s.sparse)), w.b)
 		return dst, nil
 	}
-	n := len(s.dense) * 8
 	base := s.lowest()
-	dst = append(dst, 1, base)
-	for i := 0; i < n; i += 2 {
-		dst = append(dst, min(s.register(i)-base, 15)<<4|min(s.register(i+1)-base, 15))
-	}
-	for i := range n {
-		if above := s.register(i) - base; above >= 15 {
-			dst = append(dst, above-15)
+	dst = append(slices.Grow(dst, len(s.dense)*4+2), 1, base)
+	var high []byte
+	for _, w := range s.dense {
+		for range 4 {
+			first, second := uint8(w)-base, uint8(w>>8)-base
+			if first >= 15 {
+				high = append(high, first-15)
+				first = 15
+			}
+			if second >= 15 {
+				high = append(high, second-15)
+				second = 15
+			}
+			dst = append(dst, first<<4|second)
+			w >>= 16
 		}
 	}
-	return dst, nil
+	return append(dst, high...), nil
 }
 
 func (s *HyperLogLog) lowest() uint8 {
 	low := uint8(math.MaxUint8)
-	for i := range len(s.dense) * 8 {
-		low = min(low, s.register(i))
+	for _, w := range s.dense {
+		for range 8 {
+			low = min(low, uint8(w))
+			w >>= 8
+		}
 	}
 	return low
 }
@@ -589,31 +600,29 @@ func (s *HyperLogLog) get(r *wire.Reader) *HyperLogLog {
 }
 
 func (s *HyperLogLog) getSparse(r *wire.Reader) {
-	n := r.Count(1)
-	if n > sparseLimit(s.p) {
+	n, in := r.Uvarint(), bitReader{b: r.Bytes(), ok: true}
+	if n > uint64(sparseLimit(s.p)) || n > 4*uint64(len(in.b)) { // an entry takes two bits or more
 		r.Fail("a list of %d", n)
 	}
-	if r.Err() != nil || n == 0 {
+	if r.Err() != nil {
 		return
 	}
-	s.sparse = make([]uint32, 0, n)
-	var last uint64
-	for i := range n {
-		gap := r.Uvarint()
-		e := last + gap
-		rank := e & (1<<rankBits - 1)
-		switch {
-		case r.Err() != nil:
+	k, next := riceFor(int(n), sparsePrecision), uint64(0)
+	if n > 0 {
+		s.sparse = make([]uint32, 0, n)
+	}
+	for range n {
+		place := next + in.rice(k)
+		rank := in.unary() + 1
+		if !in.ok || place >= 1<<sparsePrecision || rank > 64-sparsePrecision+1 {
+			r.Fail("no place %d in a list, or no rank %d", place, rank)
 			return
-		case gap >= 1<<(sparsePrecision+rankBits) || e >= 1<<(sparsePrecision+rankBits):
-			r.Fail("no place in a list")
-		case rank == 0 || rank > 64-sparsePrecision+1:
-			r.Fail("a rank of %d", rank)
-		case i > 0 && e>>rankBits <= last>>rankBits:
-			r.Fail("places are not ascending")
 		}
-		s.sparse = append(s.sparse, uint32(e))
-		last = e
+		s.sparse = append(s.sparse, uint32(place)<<rankBits|uint32(rank))
+		next = place + 1
+	}
+	if !in.done() {
+		r.Fail("a list is too long")
 	}
 }
 
