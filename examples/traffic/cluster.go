@@ -202,9 +202,8 @@ func run(ctx context.Context, cfg runConfig) (int, error) {
 	if err := r.ingest(ctx); err != nil {
 		return exitFailed, err
 	}
-	if err := r.heal(ctx); err != nil {
-		return exitFailed, err
-	}
+	r.heal(ctx)
+	cfg.progress.show("all is counted, the nodes are still telling each other")
 	agreed := c.wait(context.WithoutCancel(ctx), cfg.patience, c.agree) == nil
 	r.agreed = time.Now()
 	cfg.progress.done()
@@ -343,25 +342,18 @@ func (r *runner) endCut() {
 }
 
 // heal waits for the cut to have lasted its time, and ends it.
-func (r *runner) heal(ctx context.Context) error {
+func (r *runner) heal(ctx context.Context) {
 	if !r.isCut {
-		return nil
+		return
 	}
 	rest := time.NewTimer(time.Until(r.cutAt.Add(r.cfg.cutFor)))
 	defer rest.Stop()
-	show := time.NewTicker(100 * time.Millisecond)
-	defer show.Stop()
-	for r.isCut {
-		select {
-		case <-show.C:
-			r.showProgress(1)
-		case <-rest.C:
-			r.endCut()
-		case <-ctx.Done():
-			r.endCut()
-		}
+	r.cfg.progress.show("all is counted, the network stays cut for a moment")
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
 	}
-	return nil
+	r.endCut()
 }
 
 func (r *runner) showProgress(fraction float64) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,9 @@ func TestRunCutsHealsAndConverges(t *testing.T) {
 	require.Contains(t, out, "nodes 1–2 | 3–3 took")
 	require.Contains(t, out, "20 000 requests for 60 pages by")
 	require.Regexp(t, `all nodes held the same state .* after the (heal|last line)`, out)
+	known := regexp.MustCompile(`knew of ([0-9 ]+) \| ([0-9 ]+) requests in the end`).FindStringSubmatch(out)
+	require.Len(t, known, 3)
+	require.NotContains(t, known, "20 000", "the cut keeps each side from knowing all")
 	require.Regexp(t, `speed: [0-9 ]+ lines/s into 3 nodes`, out)
 }
 

@@ -1,6 +1,7 @@
 package atomicfile
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,6 +18,22 @@ func TestWriteReplaces(t *testing.T) {
 		require.Equal(t, content, string(got))
 	}
 	requireAlone(t, path)
+}
+
+// TestWriteLeavesTheOldFileAlone reads the old file while it is replaced: what it holds never
+// changes, so there is no moment at which a crash could leave a part of the new one in it.
+func TestWriteLeavesTheOldFileAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	require.NoError(t, Write(path, []byte("old")))
+	old, err := os.Open(path)
+	require.NoError(t, err)
+	defer old.Close()
+	if err := Write(path, []byte("new")); err != nil {
+		t.Skipf("a file that is open cannot be replaced here: %v", err)
+	}
+	content, err := io.ReadAll(old)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(content))
 }
 
 func TestWriteThatFailsKeepsTheOld(t *testing.T) {
