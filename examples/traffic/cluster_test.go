@@ -75,7 +75,7 @@ func TestRunOfFew(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := testConfig(nil)
 			cfg.nodes, cfg.cutFor = c.nodes, 50*time.Millisecond
-			cfg.input = input{name: "-", stdin: strings.NewReader(c.stdin)}
+			cfg.input = input{name: "-", once: strings.NewReader(c.stdin)}
 			out := runs(t, context.Background(), cfg, exitOK)
 			require.Contains(t, out, c.says)
 		})
@@ -105,7 +105,7 @@ func TestInterruptEndsTheInput(t *testing.T) {
 	defer w.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := testConfig(nil)
-	cfg.input = input{name: "-", stdin: r}
+	cfg.input = input{name: "-", once: r}
 	cfg.nodes, cfg.cutFor = 2, 50*time.Millisecond
 	go func() {
 		for range 100 {

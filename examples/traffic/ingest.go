@@ -25,6 +25,7 @@ type event struct {
 type epoch struct {
 	parity int            // which of two tallies of each worker is the epoch's
 	open   sync.WaitGroup // one for each request that is neither counted nor dropped yet
+	lost   atomic.Int64   // those that were dropped
 	end    position       // of the input, once the epoch is sealed
 }
 
@@ -34,6 +35,7 @@ type position struct {
 	head      uint32 // see lines.resume
 	lines     int64
 	malformed int64
+	dropped   int64 // requests, by policy
 }
 
 // ingest takes lines in: it parses them and hands each to the worker that owns its visitor, through
@@ -53,6 +55,7 @@ type ingest struct {
 	lines     atomic.Int64 // as pos.lines, for those who watch
 	malformed atomic.Int64
 	dropped   drops
+	lost      int64 // dropped in the epochs that are over; belongs to who seals
 }
 
 // batchLen is how many events go into a queue, and come out of it, at a time.
@@ -147,11 +150,12 @@ func (in *ingest) send(w int) {
 
 func (in *ingest) drop(e event) {
 	in.dropped.add(e)
+	e.epoch.lost.Add(1)
 	e.epoch.open.Done()
 }
 
 // seal ends the running epoch and returns it once all of its requests are counted: from then on,
-// and until the next seal, the epoch's tallies belong to the caller.
+// and until the next seal, the epoch's tallies belong to the caller. Only one may seal at a time.
 func (in *ingest) seal() *epoch {
 	in.mu.Lock()
 	e := in.epoch
@@ -159,6 +163,8 @@ func (in *ingest) seal() *epoch {
 	in.epoch = &epoch{parity: 1 - e.parity}
 	in.mu.Unlock()
 	e.open.Wait()
+	in.lost += e.lost.Load()
+	e.end.dropped = in.lost
 	return e
 }
 

@@ -85,6 +85,7 @@ func TestIngestCountsWhatItDoesNotDrop(t *testing.T) {
 				dropped += p.requests
 			}
 			require.Equal(t, dropped, ing.dropped.n.Load())
+			require.Equal(t, dropped, end.dropped)
 		})
 	}
 }
@@ -95,10 +96,10 @@ func TestEpochSaysHowFarItRead(t *testing.T) {
 	defer ing.close()
 	const text = `a - - [17/May/2015:10:05:03 +0000] "GET /x HTTP/1.1" 200 10` + "\n"
 	ing.feed(chunk{text + "no\n", 1000, 7})
-	require.Equal(t, position{1000, 7, 2, 1}, ing.seal().end)
-	require.Equal(t, position{1000, 7, 2, 1}, ing.seal().end, "an empty epoch ends where the one before did")
+	require.Equal(t, position{1000, 7, 2, 1, 0}, ing.seal().end)
+	require.Equal(t, position{1000, 7, 2, 1, 0}, ing.seal().end, "an empty epoch ends where the one before did")
 	ing.feed(chunk{text, 2000, 8})
-	require.Equal(t, position{2000, 8, 3, 1}, ing.seal().end)
+	require.Equal(t, position{2000, 8, 3, 1, 0}, ing.seal().end)
 }
 
 func TestRoutesSpreadVisitorsAndKeepThem(t *testing.T) {

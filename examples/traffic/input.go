@@ -44,8 +44,9 @@ func (l *lines) read(ctx context.Context) (chunks <-chan chunk, err func() error
 
 // input is where the lines come from: a file, standard input, or a made-up stream.
 type input struct {
-	name  string // what a snapshot knows it by; "-" is standard input
-	stdin io.Reader
+	name  string    // what a snapshot knows it by; "-" is standard input
+	once  io.Reader // what can be read only once: standard input, or a pipe that has a name
+	upTo  int64     // of a file: how much of it counts, for it may grow meanwhile; 0 is all
 	synth *synth
 }
 
@@ -60,7 +61,7 @@ func (in input) String() string {
 }
 
 // again reports whether the input can be read a second time.
-func (in input) again() bool { return in.name != "-" }
+func (in input) again() bool { return in.once == nil }
 
 // open returns the input from its first byte, unpacked if it is gzip by its first two bytes.
 func (in input) open() (*stream, error) {
@@ -69,21 +70,26 @@ func (in input) open() (*stream, error) {
 		return &stream{Reader: r, fraction: r.fraction}, nil
 	}
 	s := &stream{fraction: func() float64 { return -1 }}
-	var raw io.Reader = in.stdin
+	raw := in.once
 	if in.again() {
 		f, err := os.Open(in.name)
 		if err != nil {
 			return nil, err
 		}
 		s.close = f.Close
-		raw = f
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			counted := &countingReader{r: f}
-			raw = counted
-			s.fraction = func() float64 {
-				return float64(counted.n.Load()) / float64(max(info.Size(), 1))
-			}
+		info, err := f.Stat()
+		if err != nil {
+			s.Close()
+			return nil, err
 		}
+		size := info.Size()
+		counted := &countingReader{r: f}
+		raw = counted
+		if in.upTo > 0 {
+			size = min(size, in.upTo)
+			raw = io.LimitReader(counted, size)
+		}
+		s.fraction = func() float64 { return float64(counted.n.Load()) / float64(max(size, 1)) }
 	}
 	// A small buffer, so that the fraction stays true of a small file as well.
 	b := bufio.NewReaderSize(raw, 4<<10)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -104,8 +105,8 @@ func TestInputIsUnpackedByContent(t *testing.T) {
 	for _, in := range []input{
 		{name: plain},
 		{name: zipped},
-		{name: "-", stdin: bytes.NewReader(packed.Bytes())},
-		{name: "-", stdin: strings.NewReader("one\ntwo\n")},
+		{name: "-", once: bytes.NewReader(packed.Bytes())},
+		{name: "-", once: strings.NewReader("one\ntwo\n")},
 	} {
 		s, err := in.open()
 		require.NoError(t, err)
@@ -121,7 +122,7 @@ func TestInputIsUnpackedByContent(t *testing.T) {
 
 func TestInputShorterThanAMagicNumber(t *testing.T) {
 	for _, in := range []string{"", "x"} {
-		s, err := input{name: "-", stdin: strings.NewReader(in)}.open()
+		s, err := input{name: "-", once: strings.NewReader(in)}.open()
 		require.NoError(t, err)
 		require.Equal(t, in, text(readAll(t, newLines(s))))
 	}
@@ -158,4 +159,41 @@ func TestResume(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAFileThatGrowsIsReadAsItWas counts a log that is being written to, twice.
+func TestAFileThatGrowsIsReadAsItWas(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	require.NoError(t, os.WriteFile(path, []byte("one\ntwo\n"), 0o600))
+	o := options{log: path}
+	in, err := o.input(nil)
+	require.NoError(t, err)
+	for range 2 {
+		s, err := in.open()
+		require.NoError(t, err)
+		require.Equal(t, "one\ntwo\n", text(readAll(t, newLines(s))))
+		require.InDelta(t, 1, s.fraction(), 0)
+		require.NoError(t, s.Close())
+		require.NoError(t, os.WriteFile(path, []byte("one\ntwo\nthree\n"), 0o600))
+	}
+	o.serve = true
+	in, err = o.input(nil)
+	require.NoError(t, err)
+	s, err := in.open()
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, "one\ntwo\nthree\n", text(readAll(t, newLines(s))))
+}
+
+func TestAPipeWithANameIsReadOnce(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a device file")
+	}
+	o := options{log: os.DevNull}
+	in, err := o.input(nil)
+	require.NoError(t, err)
+	require.False(t, in.again())
+	s, err := in.open()
+	require.NoError(t, err)
+	require.Empty(t, readAll(t, newLines(s)))
 }

@@ -83,7 +83,7 @@ func (o *options) flags(w io.Writer) *flag.FlagSet {
 	f.IntVar(&o.workers, "workers", 2, "how many workers a node has")
 	f.IntVar(&o.queue, "queue", 4096, "how many requests may wait for a worker")
 	f.StringVar(&o.full, "full", string(fullBlock), "what happens to a request whose worker's queue is full: block, reject or drop-oldest")
-	f.DurationVar(&o.flush, "flush", 100*time.Millisecond, "how often a node tells the others what it counted")
+	f.DurationVar(&o.flush, "flush", 0, "how often a node tells the others what it counted, and with -data saves it (default 100ms, with -serve 1s)")
 	f.BoolVar(&o.partition, "partition", true, "cut the network in two half-way")
 	f.DurationVar(&o.cut, "cut", time.Second, "for how long")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the nodes may take to agree in the end")
@@ -173,7 +173,7 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 		name string
 		v    time.Duration
 	}{{"flush", o.flush}, {"cut", o.cut}, {"timeout", o.timeout}} {
-		if c.v <= 0 {
+		if c.v < 0 || c.v == 0 && given[c.name] {
 			return fmt.Errorf("-%s must be more than nothing", c.name)
 		}
 	}
@@ -186,19 +186,26 @@ func (o *options) input(stdin io.Reader) (input, error) {
 	case "":
 		return input{name: o.made.String(), synth: &o.made}, nil
 	case "-":
-		return input{name: "-", stdin: stdin}, nil
+		return input{name: "-", once: stdin}, nil
 	}
 	// The whole path, so that a snapshot means the same file from wherever the program is started.
 	path, err := filepath.Abs(o.log)
 	if err != nil {
 		return input{}, err
 	}
-	if info, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
 		return input{}, err
-	} else if info.IsDir() {
+	case info.IsDir():
 		return input{}, fmt.Errorf("%s is a directory", path)
+	case !info.Mode().IsRegular(): // a pipe
+		f, err := os.Open(path)
+		return input{name: path, once: f}, err
+	case o.serve:
+		return input{name: path}, nil
 	}
-	return input{name: path}, nil
+	return input{name: path, upTo: info.Size()}, nil
 }
 
 // node is what the nodes are made of.
@@ -213,6 +220,13 @@ func (o *options) node(in input, stderr io.Writer) (nodeConfig, error) {
 	}
 	if o.verbose {
 		cfg.log = stderr
+	}
+	switch {
+	case o.flush > 0:
+	case o.serve:
+		cfg.flush = time.Second
+	default:
+		cfg.flush = 100 * time.Millisecond
 	}
 	if o.serve {
 		cfg.name, cfg.bind, cfg.http, cfg.dir = o.bind, o.bind, o.http, o.data

@@ -82,13 +82,16 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// built is where the program is, once it is built.
+var built string
+
 // build builds the program, once.
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "traffic")
-	if err != nil {
+	var err error
+	if built, err = os.MkdirTemp("", "traffic"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "traffic.exe")
+	path := filepath.Join(built, "traffic.exe")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
@@ -98,8 +101,8 @@ var build = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }

@@ -34,7 +34,7 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 				thousands(n.saved.lines), thousands(s.totals(0).Requests), n.id)
 		})
 		if n.saved.lines > 0 && !cfg.input.again() {
-			fmt.Fprintf(cfg.out, "standard input cannot be read again: what was read after those lines and not saved is not counted\n")
+			fmt.Fprintf(cfg.out, "%s cannot be read again: what was read after those lines and not saved is not counted\n", cfg.input)
 		}
 	}
 

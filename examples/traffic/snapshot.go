@@ -32,6 +32,7 @@ type snapshotHeader struct {
 	Head      uint32           `json:"head"`   // checksum of the input's first bytes
 	Lines     int64            `json:"lines"`
 	Malformed int64            `json:"malformed"`
+	Dropped   int64            `json:"dropped"`
 	Replicas  []crdt.ReplicaID `json:"replicas"` // all names that this node has had, the present one last
 }
 
@@ -127,7 +128,8 @@ func loadSnapshot(dir string) (s snapshot, ok bool, err error) {
 func (n *node) image(end position) ([]byte, error) {
 	return snapshot{
 		header: snapshotHeader{
-			Input: n.cfg.input, Offset: end.offset, Head: end.head, Lines: end.lines, Malformed: end.malformed,
+			Input: n.cfg.input, Offset: end.offset, Head: end.head,
+			Lines: end.lines, Malformed: end.malformed, Dropped: end.dropped,
 			Replicas: append(n.former[:len(n.former):len(n.former)], n.id),
 		},
 		site:     n.store.State(),
@@ -152,12 +154,14 @@ func (n *node) restore() error {
 	n.visitors = s.visitors
 	n.former = s.header.Replicas
 	n.known = n.site.span()
-	n.saved = position{s.header.Offset, s.header.Head, s.header.Lines, s.header.Malformed}
+	n.saved = position{s.header.Offset, s.header.Head, s.header.Lines, s.header.Malformed, s.header.Dropped}
 	if s.header.Input != n.cfg.input {
 		n.saved = position{}
 	}
 	n.in.pos = n.saved
 	n.in.lines.Store(n.saved.lines)
 	n.in.malformed.Store(n.saved.malformed)
+	n.in.dropped.n.Store(n.saved.dropped)
+	n.in.lost = n.saved.dropped
 	return nil
 }
