@@ -136,19 +136,24 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 	s.over(mark)
 }
 
-// payloads calls f for the payload of each event that counts. At the root an event holds its
-// replica's total, so only the newest of each replica counts: an older one may still be there if
-// deltas came in another order.
+// payloads calls f for the payload of each event that counts: of all of them, but at the root of
+// the newest of each replica, which holds its total.
 func (h *Handle) payloads(f func(payload string)) {
-	if h.up != nil {
+	if h.up == nil {
+		h.newest(func(d dot) { f(d.payload) })
+	} else {
 		h.dots(func(d dot) { f(d.payload) })
-		return
 	}
+}
+
+// newest calls f for the newest event of each replica at the place. An older one may still be there
+// if deltas came in another order.
+func (h *Handle) newest(f func(dot)) {
 	h.dots(func(d dot) {
 		newest := true
 		h.dots(func(o dot) { newest = newest && (o.lane != d.lane || o.seq <= d.seq) })
 		if newest {
-			f(d.payload)
+			f(d)
 		}
 	})
 }

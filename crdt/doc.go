@@ -13,14 +13,22 @@
 //
 // # Which type do I want?
 //
-//	I keep …                                    use          of two changes that did not see each other
-//	a set to add to and remove from             [Set]        add ∥ remove: the add wins
-//	a count, up and down                        [Counter]    both count; remove ∥ add in a map: the add counts, the rest is gone
-//	a count that only grows                     [GCounter]   both count
-//	one value                                   [LWW]        the greater stamp wins, on every replica
-//	any of these by key, nested                 [Map]        remove ∥ change: the change survives, what the remover saw is gone
-//	a record of several                         [OpenStruct] each field by its own rule
-//	several of them that change together        [Store]      one [Store.Update] is one delta
+//	I keep …                                use              of two changes that did not see each other
+//	a set to add to and remove from         [Set]            add ∥ remove: the add wins
+//	  … where removing must win             [RWSet]          add ∥ remove: the remove wins
+//	  … where the clock decides             [LWWSet]         the greater stamp wins
+//	  … in which what was removed stays so  [TwoPhaseSet]    add ∥ remove: the remove wins, for ever
+//	  … that only grows                     [GSet]           both count
+//	a count, up and down                    [Counter]        both count; remove ∥ add in a map: the add counts, the rest is gone
+//	  … that only grows                     [GCounter]       both count
+//	  … that must not fall below zero       [BoundedCounter] both count; a replica takes only what it holds rights to
+//	one value                               [LWW]            set ∥ set: the greater stamp wins, on every replica
+//	  … of which no write may get lost      [Register]       set ∥ set: both are kept until somebody chooses
+//	on or off                               [Flag]           enable ∥ disable: the enable wins
+//	                                        [StickyFlag]     enable ∥ disable: the disable wins
+//	any of these by key, nested             [Map]            remove ∥ change: the change survives, what the remover saw is gone
+//	a record of several                     [OpenStruct]     each field by its own rule
+//	several of them that change together    [Store]          one [Store.Update] is one delta
 //
 // # How it works
 //
@@ -30,9 +38,9 @@
 // tombstones, a removed entry leaves nothing behind, and one merge serves all types. Events are
 // indexed by replica and number, so merge, difference and encoding walk along what both sides have.
 //
-// Reads come in two kinds. A monotone read ([GCounter.AtLeast] of a root counter, [Digest.Covers])
-// stays true once it is true and may be acted on without coordination. A snapshot read (all others)
-// is what this replica sees now; more merging may revoke it.
+// Reads come in two kinds. A monotone read ([GCounter.AtLeast] and [GSet.AtLeast] at the root,
+// [Digest.Covers]) stays true once it is true and may be acted on without coordination. A snapshot
+// read (all others) is what this replica sees now; more merging may revoke it.
 //
 // # Names of replicas
 //

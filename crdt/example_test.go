@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-calm/calm/clock"
@@ -168,4 +169,102 @@ func ExampleEquivocationError() {
 	_, err := c.Merge(impostor.Add("y"))
 	fmt.Println(err)
 	// Output: crdt: equivocation: event 1 of replica 0000000000000001 is told in two ways; two histories share that replica id
+}
+
+func ExampleGSet() {
+	votes := crdt.NewGSet[string](1)
+	votes.Add("ann", "bob")
+	// Grow-only: once this is true it stays true, so it is safe to act on it.
+	fmt.Println(votes.AtLeast(2))
+	// Output: true
+}
+
+func ExampleTwoPhaseSet() {
+	tickets := crdt.NewTwoPhaseSet[int](1)
+	tickets.Add(7)
+	tickets.Remove(7)
+	tickets.Add(7) // used once, used for ever
+	fmt.Println(tickets.Contains(7))
+	// Output: false
+}
+
+func ExampleRWSet() {
+	a, b := crdt.NewRWSet[string](1), crdt.NewRWSet[string](2)
+	b.Merge(a.Add("ann"))
+	again, banned := a.Add("ann"), b.Remove("ann") // did not see each other
+	a.Merge(banned)
+	b.Merge(again)
+	fmt.Println(a.Contains("ann"), b.Contains("ann"))
+	// Output: false false
+}
+
+func ExampleLWWSet() {
+	hlc := clock.New()
+	a, b := crdt.NewLWWSet[string](1), crdt.NewLWWSet[string](2)
+	b.Merge(a.Add(hlc.Now(), "ann"))
+	earlier, later := a.Remove(hlc.Now(), "ann"), b.Add(hlc.Now(), "ann")
+	a.Merge(later)
+	b.Merge(earlier)
+	fmt.Println(a.Contains("ann"), b.Contains("ann"))
+	// Output: true true
+}
+
+func ExampleElements() {
+	s := crdt.NewSet[int](1)
+	s.Add(3, 1, 2)
+	fmt.Println(s.Len(), s.Contains(2), s.Sorted())
+	// Output: 3 true [1 2 3]
+}
+
+func ExampleFlag() {
+	a, b := crdt.NewFlag(1), crdt.NewFlag(2)
+	b.Merge(a.Enable())
+	on, off := a.Enable(), b.Disable() // did not see each other
+	a.Merge(off)
+	b.Merge(on)
+	fmt.Println(a.Enabled(), b.Enabled())
+	// Output: true true
+}
+
+func ExampleStickyFlag() {
+	a, b := crdt.NewStickyFlag(1), crdt.NewStickyFlag(2)
+	b.Merge(a.Enable())
+	on, off := a.Enable(), b.Disable() // did not see each other
+	a.Merge(off)
+	b.Merge(on)
+	fmt.Println(a.Enabled(), b.Enabled())
+	// Output: false false
+}
+
+func ExampleRegister() {
+	a, b := crdt.NewRegister[string](1), crdt.NewRegister[string](2)
+	da, db := a.Set("tea"), b.Set("milk")
+	a.Merge(db)
+	b.Merge(da)
+	_, conflict := a.Value()
+	fmt.Println(a.Values(), conflict)
+
+	b.Merge(a.Resolve(func(vs []string) string { return vs[0] + " and " + vs[1] }))
+	fmt.Println(b.Values())
+	// Output:
+	// [milk tea] true
+	// [milk and tea]
+}
+
+func ExampleBoundedCounter() {
+	lisbon, porto := crdt.NewBoundedCounter(1), crdt.NewBoundedCounter(2)
+	porto.Merge(lisbon.Add(10)) // ten in stock, all for Lisbon to sell
+	if d, err := lisbon.Transfer(2, 4); err == nil {
+		porto.Merge(d) // now four of them are Porto's
+	}
+	_, err := porto.Sub(5)
+	var short *crdt.BoundError
+	if errors.As(err, &short) {
+		fmt.Println("Porto wants", short.Want, "and may take", short.Have)
+	}
+	_, err = porto.Sub(4)
+	fmt.Println(err, porto.Value())
+	// Output:
+	// Porto wants 5 and may take 4
+	// <nil> 6
 }

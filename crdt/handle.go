@@ -61,6 +61,13 @@ func (h *Handle) exists() bool {
 	return ok && h.store.tree.at(at).live > 0
 }
 
+// write makes an event at the place, in the place of all that lives there.
+func (h *Handle) write(payload string) Delta {
+	h.store.begin()
+	h.store.write(h.ensure(), payload)
+	return h.store.end()
+}
+
 // clear ends all events at and below the place.
 func (h *Handle) clear() Delta {
 	h.store.begin()
@@ -237,7 +244,7 @@ func keyFrom[T any](c elem.Codec[T], key string) (v T, ok bool) {
 
 // children calls f for each node below the place until f returns false. f may end what lives at the
 // node that it was given.
-func (h *Handle) children(f func(key string, sh shape) bool) {
+func (h *Handle) children(f func(at slot, key string, sh shape) bool) {
 	at, ok := h.find()
 	if !ok {
 		return
@@ -246,7 +253,7 @@ func (h *Handle) children(f func(key string, sh shape) bool) {
 	for c := t.at(at).child; c != noSlot; {
 		n := t.at(c)
 		next := n.next
-		if !f(n.key, n.shape) {
+		if !f(c, n.key, n.shape) {
 			return
 		}
 		c = next

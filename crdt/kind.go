@@ -4,36 +4,80 @@ package crdt
 type kind uint8
 
 const (
-	kindStore    kind = 1  // children by name
-	kindStruct   kind = 2  // children by field number
-	kindMap      kind = 3  // children by key, all of one kind
-	kindSet      kind = 4  // children are elements
-	kindElem     kind = 5  // leaf: present while it has a dot
-	kindCounter  kind = 6  // leaf: value is the sum over its dots
-	kindTotal    kind = 7  // leaf at the root: value is the sum over replicas of the newest dot
-	kindGCounter kind = 8  // as kindCounter, never negative
-	kindGTotal   kind = 9  // as kindTotal, never negative
-	kindLWW      kind = 10 // leaf: value is the dot with the greatest stamp
+	kindStore        kind = 1  // children by name
+	kindStruct       kind = 2  // children by field number
+	kindMap          kind = 3  // children by key, all of one kind
+	kindSet          kind = 4  // children are elements
+	kindElem         kind = 5  // leaf: in the set while it has an event
+	kindCounter      kind = 6  // leaf: value is the sum over its events
+	kindTotal        kind = 7  // leaf at the root: value is the sum over replicas of the newest event
+	kindGCounter     kind = 8  // as kindCounter, never negative
+	kindGTotal       kind = 9  // as kindTotal, never negative
+	kindLWW          kind = 10 // leaf: value is the event with the greatest stamp
+	kindFlag         kind = 11 // leaf: on while it has an event
+	kindStickyFlag   kind = 12 // leaf: on while it has events and none of them is a removal
+	kindRegister     kind = 13 // leaf: each event is a value
+	kindBounded      kind = 14 // leaf at the root: the newest event of each replica is its escrow
+	kindGSet         kind = 15 // children are elements
+	kindGElem        kind = 16 // leaf: in the set while it has an event
+	kindTwoPhaseSet  kind = 17 // children are elements
+	kindTwoPhaseElem kind = 18 // leaf: in the set while none of its events is a removal
+	kindRWSet        kind = 19 // children are elements
+	kindRWElem       kind = 20 // leaf: in the set while none of its events is a removal
+	kindLWWSet       kind = 21 // children are elements
+	kindLWWElem      kind = 22 // leaf: in the set while the event with the greatest stamp is an add
 )
 
-func (k kind) String() string {
-	names := [...]string{
-		kindStore: "store", kindStruct: "struct", kindMap: "map", kindSet: "set", kindElem: "element",
-		kindCounter: "counter", kindTotal: "root counter", kindGCounter: "grow-only counter",
-		kindGTotal: "root grow-only counter", kindLWW: "last-writer-wins register",
-	}
-	if int(k) < len(names) && names[k] != "" {
-		return names[k]
-	}
-	return "unknown kind"
+// kinds tells what a kind is and where it may stand.
+var kinds = [...]struct {
+	name string
+	leaf bool
+	elem kind // of a set: the kind of its elements
+	root bool // it stands nowhere else
+}{
+	kindStore:        {name: "store", root: true},
+	kindStruct:       {name: "struct"},
+	kindMap:          {name: "map"},
+	kindSet:          {name: "set", elem: kindElem},
+	kindElem:         {name: "element", leaf: true},
+	kindCounter:      {name: "counter", leaf: true},
+	kindTotal:        {name: "root counter", leaf: true, root: true},
+	kindGCounter:     {name: "grow-only counter", leaf: true},
+	kindGTotal:       {name: "root grow-only counter", leaf: true, root: true},
+	kindLWW:          {name: "last-writer-wins register", leaf: true},
+	kindFlag:         {name: "flag", leaf: true},
+	kindStickyFlag:   {name: "sticky flag", leaf: true},
+	kindRegister:     {name: "register", leaf: true},
+	kindBounded:      {name: "bounded counter", leaf: true, root: true},
+	kindGSet:         {name: "grow-only set", elem: kindGElem},
+	kindGElem:        {name: "element of a grow-only set", leaf: true},
+	kindTwoPhaseSet:  {name: "two-phase set", elem: kindTwoPhaseElem},
+	kindTwoPhaseElem: {name: "element of a two-phase set", leaf: true},
+	kindRWSet:        {name: "remove-wins set", elem: kindRWElem},
+	kindRWElem:       {name: "element of a remove-wins set", leaf: true},
+	kindLWWSet:       {name: "last-writer-wins set", elem: kindLWWElem},
+	kindLWWElem:      {name: "element of a last-writer-wins set", leaf: true},
 }
 
-// isLeaf reports whether nodes of the kind hold dots and no children. Of a kind that this version
-// does not know, both are allowed.
-func (k kind) isLeaf() bool { return k >= kindElem && k <= kindLWW }
+// known reports whether this version knows the kind. Of one that it does not know, events and
+// children are both allowed.
+func (k kind) known() bool { return int(k) < len(kinds) && k > 0 }
 
-// isInner reports whether nodes of the kind hold children and no dots.
-func (k kind) isInner() bool { return k >= kindStore && k <= kindSet }
+func (k kind) String() string {
+	if !k.known() {
+		return "unknown kind"
+	}
+	return kinds[k].name
+}
+
+// isLeaf reports whether nodes of the kind hold events and no children.
+func (k kind) isLeaf() bool { return k.known() && kinds[k].leaf }
+
+// isInner reports whether nodes of the kind hold children and no events.
+func (k kind) isInner() bool { return k.known() && !kinds[k].leaf }
+
+// isElem reports whether nodes of the kind are elements of sets.
+func (k kind) isElem() bool { return k.isLeaf() && k > 1 && k.known() && kinds[k-1].elem == k }
 
 // shape is what two replicas must agree on at a place: what is there, and how the keys of its
 // children (of a register: its value) are encoded.

@@ -38,17 +38,11 @@ func (*LWW[T]) schema(bool) *schema {
 // Set writes v with the stamp at, or with the one after the greatest stamp seen here if at is not
 // greater.
 func (l *LWW[T]) Set(at clock.Timestamp, v T) Delta {
-	if now, ok := l.last(); ok {
-		// At the very end of time the write still counts here, for it takes the other's place.
-		if seen := timeOf(now.payload); at <= seen {
-			at = seen + min(1, math.MaxInt64-seen)
-		}
+	if last, ok := l.last(); ok {
+		at = after(last, at)
 	}
 	b := binary.BigEndian.AppendUint64(nil, uint64(at))
-	b = l.codec.Append(b, v)
-	l.store.begin()
-	l.store.write(l.ensure(), string(b))
-	return l.store.end()
+	return l.write(string(l.codec.Append(b, v)))
 }
 
 // Clear removes what this replica has seen written.
@@ -78,24 +72,12 @@ func timeOf(payload string) clock.Timestamp {
 	return clock.Timestamp(binary.BigEndian.Uint64([]byte(payload[:stampLen])))
 }
 
-// last returns the event that counts.
-func (l *LWW[T]) last() (last dot, ok bool) {
-	l.dots(func(d dot) {
-		if !ok || l.before(last, d) {
-			last, ok = d, true
-		}
-	})
-	return last, ok
-}
-
-func (l *LWW[T]) before(a, b dot) bool {
-	if ta, tb := timeOf(a.payload), timeOf(b.payload); ta != tb {
-		return ta < tb
+func (l *LWW[T]) last() (d dot, ok bool) {
+	at, ok := l.find()
+	if !ok {
+		return dot{}, false
 	}
-	if ra, rb := l.store.lanes[a.lane].id, l.store.lanes[b.lane].id; ra != rb {
-		return ra < rb
-	}
-	return a.seq < b.seq
+	return l.store.last(at)
 }
 
 // String returns the value, for people.
@@ -105,4 +87,33 @@ func (l *LWW[T]) String() string {
 		return "(unset)"
 	}
 	return fmt.Sprint(v)
+}
+
+// after returns at, or the stamp after last's if at is not greater. At the very end of time it is
+// last's: a write still counts here, for it takes the other's place.
+func after(last dot, at clock.Timestamp) clock.Timestamp {
+	if seen := timeOf(last.payload); at <= seen {
+		return seen + min(1, math.MaxInt64-seen)
+	}
+	return at
+}
+
+// last returns the event with the greatest stamp of those at a leaf, if there is any.
+func (s *Store) last(at slot) (last dot, ok bool) {
+	s.tree.dots(at, func(d dot) {
+		if !ok || s.before(last, d) {
+			last, ok = d, true
+		}
+	})
+	return last, ok
+}
+
+func (s *Store) before(a, b dot) bool {
+	if ta, tb := timeOf(a.payload), timeOf(b.payload); ta != tb {
+		return ta < tb
+	}
+	if ra, rb := s.lanes[a.lane].id, s.lanes[b.lane].id; ra != rb {
+		return ra < rb
+	}
+	return a.seq < b.seq
 }

@@ -88,7 +88,7 @@ func (m *Map[K, V]) Len() int {
 // that it was just given or change its value; it must not change the store otherwise.
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		m.children(func(key string, sh shape) bool {
+		m.children(func(_ slot, key string, sh shape) bool {
 			k, ok := keyFrom(m.codec, key)
 			return !ok || sh != m.values.shape || yield(k, m.at(key))
 		})

@@ -2,7 +2,6 @@ package crdt
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -18,8 +17,6 @@ type schema struct {
 	all    *schema            // of every child
 	fields map[string]*schema // of some children, by key
 }
-
-var elemSchema = &schema{shape: shape{kind: kindElem}}
 
 func leafSchema(k kind) *schema { return &schema{shape: shape{kind: k}} }
 
@@ -52,7 +49,7 @@ func (s *schema) checkPayload(p []byte) error {
 	if s.value == nil {
 		return nil
 	}
-	return s.value(p[stampLen:])
+	return s.value(p[s.shape.kind.header():])
 }
 
 // equal reports whether both are the same types all the way down.
@@ -95,17 +92,16 @@ func describe(sh shape) string {
 // checkChild checks what can be said of a node without knowing the types: that nodes of kinds that
 // this version knows stand where they can.
 func checkChild(parent, sh shape, key []byte) error {
-	ok := true
-	switch parent.kind {
-	case kindSet:
-		ok = sh == shape{kind: kindElem}
-	case kindStruct:
+	ok := !sh.kind.known() || !kinds[sh.kind].root
+	switch {
+	case !parent.kind.known():
+	case kinds[parent.kind].elem != 0:
+		ok = ok && sh == shape{kind: kinds[parent.kind].elem}
+	case parent.kind == kindStruct:
 		tag, n := binary.Uvarint(key)
-		ok = n == len(key) && tag > 0 && (n == 1 || key[n-1] != 0)
-	}
-	if sh.kind == kindElem && parent.kind != kindSet || sh.kind == kindStore ||
-		sh.kind == kindTotal || sh.kind == kindGTotal {
-		ok = false
+		ok = ok && !sh.kind.isElem() && n == len(key) && tag > 0 && (n == 1 || key[n-1] != 0)
+	default:
+		ok = ok && !sh.kind.isElem()
 	}
 	if !ok {
 		return fmt.Errorf("a %v below a %v", describe(sh), describe(parent))
@@ -113,28 +109,47 @@ func checkChild(parent, sh shape, key []byte) error {
 	return nil
 }
 
+// header returns how long what stands before the value in a payload is.
+func (k kind) header() int {
+	switch k {
+	case kindLWW, kindLWWElem:
+		return stampLen
+	case kindRegister:
+		return len(registerMark)
+	}
+	return 0
+}
+
 // checkPayload checks what can be said of a payload without knowing the type of its value.
 func checkPayload(sh shape, p []byte) error {
-	switch sh.kind {
-	case kindElem, kindStore, kindStruct, kindMap, kindSet:
-		if len(p) != 0 {
-			return errors.New("a payload where there is none")
-		}
-		if sh.kind != kindElem {
-			return fmt.Errorf("an event at a %v", sh.kind)
-		}
+	ok := true
+	switch k := sh.kind; k {
+	case kindElem, kindGElem, kindFlag:
+		ok = len(p) == 0
 	case kindCounter, kindTotal:
-		if v, n := binary.Varint(p); n != len(p) || n == 0 || string(binary.AppendVarint(nil, v)) != string(p) {
-			return errors.New("not a number")
-		}
+		v, n := binary.Varint(p)
+		ok = n > 0 && string(binary.AppendVarint(nil, v)) == string(p)
 	case kindGCounter, kindGTotal:
-		if v, n := binary.Uvarint(p); n != len(p) || n == 0 || string(binary.AppendUvarint(nil, v)) != string(p) {
-			return errors.New("not a number")
-		}
+		v, n := binary.Uvarint(p)
+		ok = n > 0 && string(binary.AppendUvarint(nil, v)) == string(p)
 	case kindLWW:
-		if len(p) < stampLen {
-			return errors.New("no stamp")
+		ok = len(p) >= stampLen
+	case kindRegister:
+		ok = len(p) > 0 && p[0] == registerMark[0]
+	case kindStickyFlag, kindTwoPhaseElem, kindRWElem:
+		ok = string(p) == added || string(p) == removed
+	case kindLWWElem:
+		ok = len(p) == stampLen+1 && p[stampLen] <= 1
+	case kindBounded:
+		_, err := parseEscrow(p)
+		return err
+	default:
+		if k.isInner() {
+			return fmt.Errorf("an event at a %v", k)
 		}
+	}
+	if !ok {
+		return fmt.Errorf("a payload of %d bytes that is not one of a %v", len(p), sh.kind)
 	}
 	return nil
 }

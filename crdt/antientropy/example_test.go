@@ -14,6 +14,11 @@ func ExampleNode() {
 	for id, set := range sets {
 		nodes[id] = antientropy.NewNode(antientropy.Config{Self: id, State: set.Store(), Seed: uint64(id)})
 	}
+	deliver := func(from crdt.ReplicaID, e antientropy.Envelope) {
+		if err := nodes[e.To].Step(from, e.Message); err != nil {
+			fmt.Println(err)
+		}
+	}
 	nodes[1].AddPeer(2)
 	nodes[2].AddPeer(1)
 
@@ -24,13 +29,11 @@ func ExampleNode() {
 			node.Tick()
 			rd := node.Ready()
 			for _, e := range rd.Messages {
-				if err := nodes[e.To].Step(from, e.Message); err != nil {
-					fmt.Println(err)
-				}
+				deliver(from, e)
 			}
 			node.Advance(rd)
 		}
 	}
-	fmt.Println(sets[1].Sorted(), sets[2].Sorted())
-	// Output: [eggs milk tea] [eggs milk tea]
+	fmt.Println(sets[1].Sorted(), sets[2].Sorted(), nodes[1].Stats().Refused)
+	// Output: [eggs milk tea] [eggs milk tea] 0
 }
