@@ -44,6 +44,17 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	for _, state := range golden() {
+		form, err := state.AppendBinary(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for i, d := range decoders() {
+			if d.UnmarshalBinary(form) == nil {
+				f.Add(append([]byte{byte(i)}, form...))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) == 0 {
 			return
