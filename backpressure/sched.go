@@ -63,7 +63,8 @@ func (s *sched[T]) close() {
 }
 
 // len and at are called with mu held; at(i) is the place of the i-th oldest item.
-func (s *sched[T]) len() int     { return int(s.put - s.got - s.evicted) }
+func (s *sched[T]) len() int { return int(s.put - s.got - s.evicted) }
+
 func (s *sched[T]) at(i int) int { return int((s.got + s.evicted + uint64(i)) % uint64(len(s.items))) }
 
 func (s *sched[T]) puts() uint64 {
