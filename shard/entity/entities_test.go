@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -158,6 +159,7 @@ func TestHandoffUnderLoad(t *testing.T) {
 							t.Error(err)
 							return
 						}
+						runtime.Gosched()
 					}
 				}
 			}

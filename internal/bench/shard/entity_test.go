@@ -1,0 +1,96 @@
+package shard_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/go-calm/calm/shard"
+	"github.com/go-calm/calm/shard/entity"
+)
+
+const entityKeys = 10_000
+
+func entityNames() []string {
+	s := make([]string, entityKeys)
+	for i := range s {
+		s[i] = fmt.Sprintf("user:%08d", i)
+	}
+	return s
+}
+
+// producers splits b.N messages over some goroutines.
+func producers(b *testing.B, n int, send func(p, from, to int)) {
+	var wg sync.WaitGroup
+	for p := range n {
+		wg.Go(func() { send(p, b.N*p/n, b.N*(p+1)/n) })
+	}
+	wg.Wait()
+}
+
+// BenchmarkEntities adds 1 to the states of 10 000 keys, until all messages are handled.
+func BenchmarkEntities(b *testing.B) {
+	ctx := context.Background()
+	keys := entityNames()
+	add := func(t *entity.Turn[int64, int64], m int64) error { *t.State += m; return nil }
+	for _, n := range []int{1, 4} {
+		b.Run(fmt.Sprintf("calm.Send/producers=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			e := entity.New(add)
+			producers(b, n, func(_, from, to int) {
+				for i := from; i < to; i++ {
+					_ = e.Send(ctx, keys[i*7919%entityKeys], 1)
+				}
+			})
+			_ = e.Close(ctx)
+		})
+		b.Run(fmt.Sprintf("calm.Sender/producers=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			e := entity.New(add)
+			producers(b, n, func(_, from, to int) {
+				s := e.Sender(64)
+				for i := from; i < to; i++ {
+					_ = s.Send(ctx, keys[i*7919%entityKeys], 1)
+				}
+				_ = s.Flush(ctx)
+			})
+			_ = e.Close(ctx)
+		})
+		for _, lanes := range []int{2, 16} {
+			b.Run(fmt.Sprintf("channel-per-lane=%d/producers=%d", lanes, n), func(b *testing.B) {
+				b.ReportAllocs()
+				type message struct {
+					key string
+					n   int64
+				}
+				chans := make([]chan message, lanes)
+				var done sync.WaitGroup
+				for i := range chans {
+					chans[i] = make(chan message, 1024)
+					done.Go(func() {
+						states := map[string]*int64{}
+						for m := range chans[i] {
+							s := states[m.key]
+							if s == nil {
+								s = new(int64)
+								states[m.key] = s
+							}
+							*s += m.n
+						}
+					})
+				}
+				producers(b, n, func(_, from, to int) {
+					for i := from; i < to; i++ {
+						key := keys[i*7919%entityKeys]
+						chans[shard.Hash(key, 0)%uint64(lanes)] <- message{key, 1}
+					}
+				})
+				for _, c := range chans {
+					close(c)
+				}
+				done.Wait()
+			})
+		}
+	}
+}
