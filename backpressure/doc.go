@@ -5,20 +5,19 @@
 // value, what happens at the bound is one option, and every refusal is one documented
 // error, [Overload], that says why and when to come back.
 //
-// | I want to …                                            | use                               |
-// |--------------------------------------------------------|-----------------------------------|
-// | hand items from producers to consumers, and wait       | [NewQueue], [Queue.Put]           |
-// | … and be told at once when there is no room            | [RejectWhenFull], [Queue.TryPut]  |
-// | … and keep the newest items only                       | [DropOldest]                      |
-// | … and keep the oldest items only                       | [DropNewest]                      |
-// | … and move many items for the price of one             | [Queue.PutAll], [Queue.GetBatch]  |
-// | range over items until the end                         | [Queue.All]                       |
-// | stop, and lose nothing                                 | [Queue.Close], [Queue.Drain]      |
-// | tell a sender how much it may still send               | [Credits]                         |
-// | join two stages, and end from either side              | [Pipe]                            |
-// | not send what will be refused                          | [Throttle]                        |
-// | try again, with jitter and when told to                | [Retry], [DoValue]                |
-// | … and never make an outage worse by it                 | [Budget]                          |
+//	I want to …                                        use
+//	hand items from producers to consumers, and wait   [NewQueue], [Queue.Put]
+//	… and be told at once when there is no room        [RejectWhenFull], [Queue.TryPut]
+//	… and keep the newest items only                   [DropOldest]
+//	… and keep the oldest items only                   [DropNewest]
+//	… and move many items for the price of one         [Queue.PutAll], [Queue.GetBatch]
+//	range over items until the end                     [Queue.All]
+//	stop, and lose nothing                             [Queue.Close], [Queue.Drain]
+//	tell a sender how much it may still send           [Credits]
+//	join two stages, and end from either side          [Pipe]
+//	not send what will be refused                      [Throttle]
+//	try again, with jitter and when told to            [Retry], [DoValue]
+//	… and never make an outage worse by it             [Budget]
 //
 // # Why not a channel
 //
