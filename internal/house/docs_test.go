@@ -139,7 +139,7 @@ func TestExportedHaveDocs(t *testing.T) {
 // runnable example for every exported type: its own, a constructor's or a
 // method's, or for a type that is only ever met through another one (an option,
 // an error, a report) an example whose text names it or a method that returns it, or
-// an example of the struct it is embedded in. An interface or an alias is shown by
+// an example of the struct that it is a part of. An interface or an alias is shown by
 // what stands for it. A kit's examples need a *testing.T, so they are compiled and not
 // run.
 func TestExportedTypesHaveExamples(t *testing.T) {
@@ -167,14 +167,19 @@ func TestExportedTypesHaveExamples(t *testing.T) {
 		for _, name := range namedIn(p, all) {
 			shown[name] = true
 		}
-		for _, typ := range p.doc.Types {
-			spec := typ.Decl.Specs[0].(*ast.TypeSpec)
-			if _, ok := spec.Type.(*ast.InterfaceType); ok || spec.Assign.IsValid() {
-				shown[typ.Name] = true
-			}
-			for _, f := range fields(spec.Type) {
-				if shown[typ.Name] && len(f.Names) == 0 {
-					shown[typeName(f.Type)] = true
+		for range p.doc.Types { // as often as parts can have parts
+			for _, typ := range p.doc.Types {
+				spec := typ.Decl.Specs[0].(*ast.TypeSpec)
+				if _, ok := spec.Type.(*ast.InterfaceType); ok || spec.Assign.IsValid() {
+					shown[typ.Name] = true
+				}
+				for _, f := range fields(spec.Type) {
+					ast.Inspect(f.Type, func(n ast.Node) bool {
+						if id, ok := n.(*ast.Ident); ok && shown[typ.Name] {
+							shown[id.Name] = true
+						}
+						return true
+					})
 				}
 			}
 		}
