@@ -16,9 +16,14 @@
 //
 //	I want to …                                              use
 //	keep a set that every replica adds to and removes from   crdt.Set
+//	… where removing wins, or the clock decides              crdt.RWSet, crdt.LWWSet
+//	… that only grows, or in which removed stays removed     crdt.GSet, crdt.TwoPhaseSet
 //	count on every replica, up and down                      crdt.Counter
 //	count up only, and act when a number is reached          crdt.GCounter
+//	count down, and never below zero                         crdt.BoundedCounter
 //	keep one value, the last one written                     crdt.LWW
+//	keep one value, and lose no write                        crdt.Register
+//	keep a switch                                            crdt.Flag, crdt.StickyFlag
 //	keep any of these by key, nested                         crdt.Map
 //	keep a record of several of these                        crdt.OpenStruct
 //	change several of them in one step                       crdt.Store
@@ -77,6 +82,7 @@
 //	find out whether a key is good to shard by               shard.Rank, shard.Skew
 //	number buckets without a table                           shard.JumpBack
 //	hash alike in every process and release                  shard.Hash
+//	give each key one owner that handles its messages        entity.New
 //
 // # How much
 //
