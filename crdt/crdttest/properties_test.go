@@ -193,6 +193,15 @@ func TestProperties(t *testing.T) {
 				return dst.flags != before
 			}
 		}},
+		{exhaustive, "Merge reports a change truthfully", func(typ *maskType) {
+			typ.Join = func(dst, src *mask) bool {
+				dst.flags |= src.flags
+				return true
+			}
+		}},
+		{exhaustive, "replicas that exchanged everything are equal", func(typ *maskType) {
+			typ.Join = func(dst, src *mask) bool { return false }
+		}},
 		{exhaustive, "Merge takes what replicas send", func(typ *maskType) {
 			typ.Merge = func(m *mask, b []byte) (bool, error) {
 				if len(b) == 2 && b[1] == 3 {
@@ -206,6 +215,21 @@ func TestProperties(t *testing.T) {
 				changed, err := right.Merge(m, b)
 				b[1] = m.flags ^ 1
 				return changed, err
+			}
+		}},
+		{exhaustive, "Merge leaves its argument alone", func(typ *maskType) {
+			// The bytes that came first are kept, and read again.
+			typ.Merge = func(m *mask, b []byte) (bool, error) {
+				if m.flags == 0 {
+					m.buf = b
+				}
+				return right.Merge(m, b)
+			}
+			typ.State = func(m *mask) []byte {
+				if len(m.buf) == 2 {
+					return []byte{magic, m.flags | m.buf[1]}
+				}
+				return right.State(m)
 			}
 		}},
 		{exhaustive, "no delta, no change", func(typ *maskType) {

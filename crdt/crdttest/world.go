@@ -387,8 +387,9 @@ func (w *world[S, Op, V]) merge(i int, b []byte, carry bits, name string) {
 	if changed == bytes.Equal(before, h.state) {
 		propChanged.fail("r%d merges %s and says changed=%t; state before %s, after %s", i, name, changed, hex(before), hex(h.state))
 	}
-	for j := range arg {
-		arg[j] ^= 0xFF
+	scribble(arg)
+	if s := w.typ.State(h.s); !bytes.Equal(s, h.state) {
+		propArgument.fail("r%d merges %s; overwriting those bytes afterwards turns %s into %s", i, name, hex(h.state), hex(s))
 	}
 	if !stale {
 		w.again(i, before, propForget, "r%d merges %s and loses a part of what it had", i, name)
