@@ -90,6 +90,10 @@
 //
 //	I want to …                                              use
 //	hand work over through a bounded queue                   backpressure.Queue
+//	tell a sender how much it may still send                 backpressure.Credits
+//	join two stages of a pipeline                            backpressure.Pipe
+//	not send what will be refused                            backpressure.Throttle
+//	try again, and make no outage worse                      backpressure.Retry, backpressure.Budget
 //	say, or learn, why work was refused                      backpressure.Overload
 //
 // Reads come in two kinds, and the comment of each method says which it is. A monotone
