@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ import (
 const (
 	kindReplica  byte = 1 // of the anti-entropy of the site's replicas
 	kindVisitors byte = 2 // visitors, as part of a growing set
-	kindBeat     byte = 3 // what a node shows of itself on the others' status pages
+	kindHave     byte = 3 // that visitors arrived
+	kindBeat     byte = 4 // what a node shows of itself on the others' status pages
 )
 
 const (
@@ -36,8 +38,10 @@ const (
 	// changed into pieces costs more than sending it.
 	maxFrame    = 1 << 20
 	bufferBytes = 16 << 20
-	// visitorsPerMessage bounds the messages that visitors go out in.
+	// visitorsPerMessage bounds the messages that visitors go out in, and resendAfter is how long
+	// one of them may go unanswered.
 	visitorsPerMessage = 50_000
+	resendAfter        = 300 * time.Millisecond
 )
 
 // nodeConfig says what a node is made of.
@@ -88,9 +92,6 @@ type node struct {
 	saveErr   error
 	refused   uint64 // messages that made no sense
 
-	lostMu sync.Mutex
-	lost   []lostVisitors
-
 	stop    context.CancelFunc
 	stopped context.Context
 	done    sync.WaitGroup
@@ -105,15 +106,12 @@ type received struct {
 // peerState is what is kept of another node.
 type peerState struct {
 	gossip.Peer
-	owed *lattice.Set[string] // visitors that it may lack: sending them failed
-	beat beat
-	at   time.Time // of the beat
-}
-
-// lostVisitors are visitors that did not reach a peer.
-type lostVisitors struct {
-	to  crdt.ReplicaID
-	set *lattice.Set[string]
+	owed     *lattice.Set[string] // visitors that it may lack
+	flight   *lattice.Set[string] // visitors that were sent to it and not answered yet, or nil
+	flightID uint64
+	flightAt time.Time
+	beat     beat
+	beatAt   time.Time
 }
 
 // beat is what a node tells of itself a few times a second.
@@ -254,64 +252,55 @@ func (n *node) pump() {
 	n.engine.Advance(ready)
 }
 
-// tellVisitors sends each peer the visitors that it may lack: the new ones, and those that did not
-// reach it before. They are joined in any order and as often as they come, so a part of the set is
-// as good as the whole. n.mu is held.
+// tellVisitors sends each peer the visitors that it may lack: the new ones, and those that it did
+// not say it has. Sets that only grow may be joined in any order and as often as they come, so all
+// that is owed to a peer, for whatever reason, is one set, and any part of it may go first. n.mu is
+// held.
 func (n *node) tellVisitors() {
-	n.lostMu.Lock()
-	lost := n.lost
-	n.lost = nil
-	n.lostMu.Unlock()
-	for _, l := range lost {
-		if p := n.peers[l.to]; p != nil {
-			p.owed, _ = p.owed.Join(l.set)
-		}
-	}
-
 	fresh := n.unsaidNew
 	n.unsaidNew = &lattice.Set[string]{}
-	for id, p := range n.peers {
-		set := fresh
-		if p.owed.Len() > 0 {
-			set, _ = p.owed.Join(fresh)
-			p.owed = nil
-		}
-		for part := range parts(set, visitorsPerMessage) {
-			msg, err := part.MarshalBinary()
-			if err != nil {
-				continue // cannot happen to a set of strings
-			}
-			n.agent.SendStream(id, kindVisitors, msg, func() {
-				n.lostMu.Lock()
-				defer n.lostMu.Unlock()
-				n.lost = append(n.lost, lostVisitors{id, part})
-			})
-		}
+	for _, p := range n.peers {
+		p.owed.Merge(fresh)
+		n.tellVisitorsTo(p)
 	}
 }
 
-// parts yields sets of up to size elements that together are s.
-func parts(s *lattice.Set[string], size int) func(yield func(*lattice.Set[string]) bool) {
-	return func(yield func(*lattice.Set[string]) bool) {
-		if s.Len() <= size {
-			if s.Len() > 0 {
-				yield(s)
-			}
+func (n *node) tellVisitorsTo(p *peerState) {
+	if p.flight != nil {
+		if time.Since(p.flightAt) < resendAfter {
 			return
 		}
-		part := &lattice.Set[string]{}
-		for v := range s.All() {
-			if part.Add(v); part.Len() == size {
-				if !yield(part) {
-					return
-				}
-				part = &lattice.Set[string]{}
-			}
-		}
-		if part.Len() > 0 {
-			yield(part)
+		p.owed.Merge(p.flight)
+		p.flight = nil
+	}
+	if p.owed.Len() == 0 {
+		return
+	}
+	p.flight, p.owed = split(p.owed, visitorsPerMessage)
+	p.flightID++
+	p.flightAt = time.Now()
+	msg, err := p.flight.AppendBinary(binary.BigEndian.AppendUint64(nil, p.flightID))
+	if err != nil {
+		panic(err) // a set of strings has a binary form
+	}
+	n.agent.Send(p.ID, kindVisitors, msg)
+}
+
+// split takes up to size elements out of s.
+func split(s *lattice.Set[string], size int) (part, rest *lattice.Set[string]) {
+	part, rest = s, &lattice.Set[string]{}
+	if s.Len() <= size {
+		return part, rest
+	}
+	part = &lattice.Set[string]{}
+	for v := range s.All() {
+		if part.Len() < size {
+			part.Add(v)
+		} else {
+			rest.Add(v)
 		}
 	}
+	return part, rest
 }
 
 // tick is the anti-entropy's sense of time, and the beat.
@@ -396,24 +385,38 @@ func (n *node) take(r received) error {
 	case kindReplica:
 		return n.engine.Step(r.from, r.msg)
 	case kindVisitors:
-		return n.mergeVisitors(r.msg)
+		return n.takeVisitors(r)
+	case kindHave:
+		if p := n.peers[r.from]; p != nil && len(r.msg) == flightLen && binary.BigEndian.Uint64(r.msg) == p.flightID {
+			p.flight = nil
+			n.tellVisitorsTo(p)
+		}
+		return nil
 	case kindBeat:
 		p := n.peers[r.from]
 		if p == nil {
 			return nil
 		}
-		p.at = time.Now()
+		p.beatAt = time.Now()
 		return json.Unmarshal(r.msg, &p.beat)
 	}
 	return fmt.Errorf("message of unknown kind %d", r.kind)
 }
 
-func (n *node) mergeVisitors(msg []byte) error {
+// flightLen is the length of what numbers a message of visitors.
+const flightLen = 8
+
+// takeVisitors takes in visitors, and says so to who sent them. n.mu is held.
+func (n *node) takeVisitors(r received) error {
+	if len(r.msg) < flightLen {
+		return errors.New("message of visitors cut short")
+	}
 	var set lattice.Set[string]
-	if err := set.UnmarshalBinary(msg); err != nil {
+	if err := set.UnmarshalBinary(r.msg[flightLen:]); err != nil {
 		return err
 	}
 	n.visitors.Merge(&set)
+	n.agent.Send(r.from, kindHave, r.msg[:flightLen])
 	return nil
 }
 
@@ -436,28 +439,6 @@ func (n *node) PeerDown(id crdt.ReplicaID) {
 	defer n.mu.Unlock()
 	delete(n.peers, id)
 	n.engine.RemovePeer(id)
-}
-
-// State implements [gossip.Handler]: some of the visitors, so that those whose message was lost
-// after it was sent are told again.
-func (n *node) State() []byte {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.hold {
-		return nil
-	}
-	for part := range parts(n.visitors, visitorsPerMessage) {
-		b, _ := part.MarshalBinary()
-		return b
-	}
-	return nil
-}
-
-// MergeState implements [gossip.Handler].
-func (n *node) MergeState(b []byte) {
-	if len(b) > 0 {
-		n.Receive(0, kindVisitors, b)
-	}
 }
 
 // close stops the node as it is; what was fed and not flushed is lost.
@@ -509,7 +490,7 @@ func (n *node) peerList() []peerState {
 	defer n.mu.Unlock()
 	all := make([]peerState, 0, len(n.peers))
 	for _, p := range n.peers {
-		all = append(all, peerState{Peer: p.Peer, beat: p.beat, at: p.at})
+		all = append(all, peerState{Peer: p.Peer, beat: p.beat, beatAt: p.beatAt})
 	}
 	slices.SortFunc(all, func(a, b peerState) int { return cmp.Compare(a.Info, b.Info) })
 	return all

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,13 +27,15 @@ func TestVisitorsThatDidNotArriveAreToldAgain(t *testing.T) {
 	network.Cut([]string{a.agent.Addr()}, []string{b.agent.Addr()})
 	a.feed(chunk{oneLine, 80, 0})
 	require.NoError(t, a.flush())
-	tries := map[*lattice.Set[string]]bool{} // each try sends another set, with the same visitor
+	tries := map[uint64]bool{}
 	require.Eventually(t, func() bool {
-		a.lostMu.Lock()
-		defer a.lostMu.Unlock()
-		for _, l := range a.lost {
-			require.Equal(t, []string{"a"}, l.set.Sorted())
-			tries[l.set] = true
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, p := range a.peers {
+			if p.flight != nil {
+				require.Equal(t, []string{"a"}, p.flight.Sorted())
+				tries[p.flightID] = true
+			}
 		}
 		return len(tries) >= 3
 	}, patience, poll)
@@ -44,19 +47,29 @@ func TestVisitorsThatDidNotArriveAreToldAgain(t *testing.T) {
 	}, patience, poll)
 }
 
-func TestParts(t *testing.T) {
-	all := lattice.SetOf("a", "b", "c", "d", "e")
-	for size, want := range map[int]int{1: 5, 2: 3, 5: 1, 9: 1} {
-		n, sum := 0, &lattice.Set[string]{}
-		for part := range parts(all, size) {
+func TestSplit(t *testing.T) {
+	all := []string{"a", "b", "c", "d", "e"}
+	for _, size := range []int{1, 2, 5, 9} {
+		var sum []string
+		for part, rest := split(lattice.SetOf(all...), size); part.Len() > 0; part, rest = split(rest, size) {
 			require.LessOrEqual(t, part.Len(), size)
-			sum.Merge(part)
-			n++
+			sum = append(sum, part.Sorted()...)
 		}
-		require.Equal(t, want, n)
-		require.Equal(t, all.Sorted(), sum.Sorted())
+		require.ElementsMatch(t, all, sum)
 	}
-	for range parts(&lattice.Set[string]{}, 3) {
-		require.Fail(t, "nothing has no parts")
+}
+
+// TestManyVisitorsGoInParts: one part after the other is sent when the one before has arrived.
+func TestManyVisitorsGoInParts(t *testing.T) {
+	a, b := startPair(t)
+	var names []string
+	for i := range 2*visitorsPerMessage + 5 {
+		names = append(names, fmt.Sprint(i))
 	}
+	a.mu.Lock()
+	a.visitors.Add(names...)
+	a.unsaidNew.Add(names...)
+	a.mu.Unlock()
+	require.NoError(t, a.flush())
+	require.Eventually(t, func() bool { return b.agrees() && a.agrees() && b.status().Totals.Visitors == len(names) }, patience, poll)
 }

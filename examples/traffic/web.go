@@ -179,9 +179,9 @@ func (n *node) status() status {
 		s.Ingest.BadLines = append(s.Ingest.BadLines, fmt.Sprintf("%s: %s", b.err, printable(b.text)))
 	}
 	for _, p := range n.peerList() {
-		age := time.Since(p.at)
+		age := time.Since(p.beatAt)
 		equal := p.beat.Fingerprint == s.Nodes[0].Fingerprint
-		if p.at.IsZero() {
+		if p.beatAt.IsZero() {
 			p.beat.Node, age = p.Info, 0
 		}
 		s.Converged = s.Converged && equal && age < goneAfter

@@ -25,10 +25,6 @@ type Handler interface {
 	Receive(from crdt.ReplicaID, kind byte, msg []byte)
 	PeerUp(Peer)
 	PeerDown(crdt.ReplicaID)
-	// State and MergeState repair what was lost: now and then memberlist hands what one returns to
-	// the other on a peer chosen at random.
-	State() []byte
-	MergeState([]byte)
 }
 
 // Peer is another agent.
@@ -144,24 +140,12 @@ func (a *Agent) Members() int { return a.list.NumMembers() }
 // Send hands a message to a peer, without waiting. If that one is too far behind, its oldest
 // messages are dropped; if there is no such peer, this one is.
 func (a *Agent) Send(to crdt.ReplicaID, kind byte, msg []byte) {
-	a.send(to, message{kind: kind, body: msg})
-}
-
-// SendStream is Send by a stream, whatever the length. It calls lost if it learns that the message
-// did not get through; that it does not call it promises nothing.
-func (a *Agent) SendStream(to crdt.ReplicaID, kind byte, msg []byte, lost func()) {
-	a.send(to, message{kind: kind, body: msg, lost: lost})
-}
-
-func (a *Agent) send(to crdt.ReplicaID, m message) {
 	a.mu.Lock()
 	o := a.peers[to]
 	a.mu.Unlock()
-	if o == nil {
-		m.drop()
-		return
+	if o != nil {
+		o.put(message{kind, msg})
 	}
-	o.put(m)
 }
 
 // Broadcast sends a message to all peers.
@@ -169,7 +153,7 @@ func (a *Agent) Broadcast(kind byte, msg []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, o := range a.peers {
-		o.put(message{kind: kind, body: msg})
+		o.put(message{kind, msg})
 	}
 }
 
@@ -295,6 +279,6 @@ func (d delegate) NotifyMsg(b []byte) {
 	}
 }
 
-func (delegate) GetBroadcasts(int, int) [][]byte        { return nil }
-func (d delegate) LocalState(bool) []byte               { return d.a.cfg.Handler.State() }
-func (d delegate) MergeRemoteState(b []byte, join bool) { d.a.cfg.Handler.MergeState(b) }
+func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
+func (delegate) LocalState(bool) []byte          { return nil }
+func (delegate) MergeRemoteState([]byte, bool)   {}

@@ -23,13 +23,6 @@ const (
 type message struct {
 	kind byte
 	body []byte
-	lost func() // by a stream, and told if it failed; else nil
-}
-
-func (m message) drop() {
-	if m.lost != nil {
-		m.lost()
-	}
 }
 
 // outbox sends to one peer, so that one that answers slowly holds up nobody else.
@@ -43,15 +36,12 @@ func newOutbox(a *Agent, n *memberlist.Node) *outbox {
 	return &outbox{
 		agent: a,
 		node:  *n,
-		queue: backpressure.NewQueue(outboxLen, backpressure.DropOldest(func(m message, _ backpressure.Reason) { m.drop() })),
+		queue: backpressure.NewQueue(outboxLen, backpressure.DropOldest[message](nil)),
 	}
 }
 
-func (o *outbox) put(m message) {
-	if o.queue.TryPut(m) != nil {
-		m.drop() // closed
-	}
-}
+// put adds a message; once the outbox is closed, it goes nowhere.
+func (o *outbox) put(m message) { _ = o.queue.TryPut(m) }
 
 func (o *outbox) close() { o.queue.Close() }
 
@@ -71,31 +61,24 @@ func (o *outbox) run() {
 	}
 }
 
-// send sends as many of the messages as go together, and returns the others.
+// send sends as many of the messages as go together, and returns the others. What fails is lost.
 func (o *outbox) send(ms []message) (rest []message) {
 	packet := header(o.agent.cfg.Replica)
-	n, stream := 0, false
+	n := 0
 	for _, m := range ms {
 		size := 1 + binary.MaxVarintLen32 + len(m.body)
 		if n > 0 && len(packet)+size > maxStream {
 			break
 		}
 		packet = appendMessage(packet, m.kind, m.body)
-		stream = stream || m.lost != nil
 		n++
 	}
-	err := o.agent.stopped.Err()
 	switch {
-	case err != nil:
-	case stream || len(packet) > maxPacket:
-		err = o.agent.list.SendReliable(&o.node, packet)
+	case o.agent.stopped.Err() != nil:
+	case len(packet) > maxPacket:
+		_ = o.agent.list.SendReliable(&o.node, packet)
 	default:
-		err = o.agent.list.SendBestEffort(&o.node, packet)
-	}
-	if err != nil {
-		for _, m := range ms[:n] {
-			m.drop()
-		}
+		_ = o.agent.list.SendBestEffort(&o.node, packet)
 	}
 	return ms[n:]
 }
