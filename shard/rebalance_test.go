@@ -299,12 +299,17 @@ func TestWavesKeepTheBounds(t *testing.T) {
 		var m, next *Map
 		if rapid.Bool().Draw(t, "rebalance") {
 			m, next, plan = drawRebalance(t, rapid.IntRange(1, 3).Draw(t, "replicas"))
-		} else { // unrelated maps: nodes send and receive at once
+		} else { // maps placed apart: with replicas, nodes send and receive at once
 			opts := []Option{Slots(64), Replicas(rapid.IntRange(1, 3).Draw(t, "replicas"))}
 			var err error
 			m, err = New(drawNodes(t, 8), append(opts, Slack(0.05))...)
 			require.NoError(t, err)
-			next, err = New(drawNodes(t, 8), append(opts, Slack(0))...)
+			set := append(drawNodes(t, 3), m.nodes...)
+			for i := range set {
+				set[i].ID += map[bool]string{true: "+"}[i < len(set)-len(m.nodes)]
+				set[i].Weight = rapid.SampledFrom([]float64{1, 2, 3}).Draw(t, "weight")
+			}
+			next, err = New(set, append(opts, Slack(0))...)
 			require.NoError(t, err)
 			plan = Diff(m, next)
 			require.NoError(t, plan.Err)
