@@ -19,6 +19,7 @@ import (
 	"github.com/go-calm/calm/examples/internal/cutnet"
 	"github.com/go-calm/calm/examples/internal/gossip"
 	"github.com/go-calm/calm/lattice"
+	"github.com/go-calm/calm/shard"
 )
 
 // The kinds of messages that nodes send each other.
@@ -80,6 +81,8 @@ type node struct {
 	site     *site
 	engine   *antientropy.Node
 	visitors *lattice.Set[string]
+	sum      uint64 // over the hashes of the visitors, when there were so many
+	summed   int
 	known    span // the widest one ever seen here
 	peers    map[crdt.ReplicaID]*peerState
 	former   []crdt.ReplicaID // the names of earlier incarnations
@@ -347,9 +350,17 @@ func (n *node) beat() beat {
 	return b
 }
 
-// fingerprint is equal on nodes that hold the same. n.mu is held.
+// fingerprint is equal on nodes that hold the same, and but for a chance of 2⁻⁶⁴ only on them. n.mu
+// is held.
 func (n *node) fingerprint() string {
-	return fmt.Sprintf("%016x-%d", n.store.Fingerprint(), n.visitors.Len())
+	// A set that only grows and has as many elements as before is the same set.
+	if n.visitors.Len() != n.summed {
+		n.summed, n.sum = n.visitors.Len(), 0
+		for v := range n.visitors.All() {
+			n.sum += shard.Hash(v, 0)
+		}
+	}
+	return fmt.Sprintf("%016x", n.store.Fingerprint()^n.sum)
 }
 
 // settled returns the node's fingerprint, and whether it has nothing more to say to what it knows.
