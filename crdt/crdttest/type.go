@@ -12,7 +12,7 @@ import (
 // Type describes a replicated type to the kit. S is one replica, most often a pointer; Op is
 // one operation on it, a plain value; V is what a user reads.
 //
-// The first eight fields are required, the rest widen what is checked. Every function must be
+// The first seven fields are required, the rest widen what is checked. Every function must be
 // deterministic. The kit calls them from one goroutine at a time, so S needs no lock.
 type Type[S, Op, V any] struct {
 	// New makes the empty replica that r names.
