@@ -401,6 +401,24 @@ func TestNobodyIsPassedForLong(t *testing.T) {
 	})
 }
 
+// Who is served by hand has moved an item, and the other side may be waiting for it.
+func TestServedByHandTellsTheOtherSide(t *testing.T) {
+	q := NewQueue[int](1)
+	p, g := q.puts.enter(), q.gets.enter()
+	p.one[0] = 7
+	p.items, g.items = p.one[:], g.one[:]
+	q.puts.mu.Lock()
+	q.puts.link(p, false)
+	q.puts.mu.Unlock()
+	q.gets.mu.Lock()
+	q.gets.link(g, false)
+	q.gets.mu.Unlock()
+	q.vacated()
+	require.True(t, p.served)
+	require.True(t, g.served)
+	require.Equal(t, 7, g.one[0])
+}
+
 // fastFlow makes a lot wake and not serve, as when items come fast. Time stands still in a
 // bubble, so the next items will look fast, too.
 func (l *lot[T]) fastFlow() {

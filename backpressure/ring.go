@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"runtime"
 	"sync/atomic"
-	"time"
 )
 
 // The two indices of a ring are words: the low bits count what was ever put or taken, and
@@ -35,7 +34,7 @@ const (
 // nothing is ever half there: no slot is claimed but empty.
 //
 // The lock is held for a copy, never while anything waits. Who finds it taken looks again a
-// few times, then yields, and in the end sleeps for a moment.
+// few times and then yields.
 type ring[T any] struct {
 	buf      []T
 	mask     uint64
@@ -217,12 +216,8 @@ func (x *index) lock() uint64 {
 		if w < locked && x.word.CompareAndSwap(w, w|locked) {
 			return w
 		}
-		if spin%16 == 0 {
-			if spin < 64 {
-				runtime.Gosched()
-			} else { // the holder has lost its core to another program: leave ours to it
-				time.Sleep(10 * time.Microsecond)
-			}
+		if spin%16 == 0 { // the holder may be off its core
+			runtime.Gosched() // no sleep: in a synctest bubble, under a lot's lock, time may stand still
 		}
 	}
 }
