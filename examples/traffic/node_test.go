@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -72,4 +73,45 @@ func TestManyVisitorsGoInParts(t *testing.T) {
 	a.mu.Unlock()
 	require.NoError(t, a.flush())
 	require.Eventually(t, func() bool { return b.agrees() && a.agrees() && b.status().Totals.Visitors == len(names) }, patience, poll)
+	require.Eventually(t, func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		p := a.peers[b.id]
+		return p.flight == nil && p.owed.Len() == 0
+	}, patience, poll, "what arrived is not sent again")
+}
+
+func TestOnlyTheAnswerToTheLastMessageCounts(t *testing.T) {
+	a, b := startPair(t)
+	require.Eventually(t, func() bool { return len(a.peerList()) == 1 }, patience, poll)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.peers[b.id]
+	p.flight, p.flightID, p.flightAt = lattice.SetOf("x"), 9, time.Now()
+	for _, answer := range []string{"", "\x09", "\x00\x00\x00\x00\x00\x00\x00\x08", "\x00\x00\x00\x00\x00\x00\x00\x09more"} {
+		require.NoError(t, a.take(received{b.id, kindHave, []byte(answer)}))
+		require.NotNil(t, p.flight)
+	}
+	require.NoError(t, a.take(received{b.id + 1, kindHave, []byte("\x00\x00\x00\x00\x00\x00\x00\x09")}))
+	require.NotNil(t, p.flight)
+	require.NoError(t, a.take(received{b.id, kindHave, []byte("\x00\x00\x00\x00\x00\x00\x00\x09")}))
+	require.Nil(t, p.flight)
+}
+
+// TestNonsenseIsRefused: what strangers send is counted and changes nothing.
+func TestNonsenseIsRefused(t *testing.T) {
+	a, b := startPair(t)
+	require.Eventually(t, func() bool { return len(a.peerList()) == 1 }, patience, poll)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.fingerprint()
+	for kind := range byte(8) {
+		for _, msg := range []string{"", "x", "12345678nonsense", "{"} {
+			err := a.take(received{b.id, kind, []byte(msg)})
+			if kind != kindHave {
+				require.Error(t, err, "kind %d %q", kind, msg)
+			}
+		}
+	}
+	require.Equal(t, before, a.fingerprint())
 }
