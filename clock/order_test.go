@@ -11,7 +11,10 @@ func TestOrder(t *testing.T) {
 		o, inverse Order
 		name       string
 	}{
-		{Equal, Equal, "equal"}, {Before, After, "before"}, {After, Before, "after"}, {Concurrent, Concurrent, "concurrent"},
+		{Equal, Equal, "equal"},
+		{Before, After, "before"},
+		{After, Before, "after"},
+		{Concurrent, Concurrent, "concurrent"},
 		{7, Concurrent, "Order(7)"},
 	} {
 		require.Equal(t, c.name, c.o.String())
