@@ -48,11 +48,14 @@ func runs(t *testing.T, ctx context.Context, cfg runConfig, want int) string {
 }
 
 func TestRunCutsHealsAndConverges(t *testing.T) {
-	out := runs(t, context.Background(), testConfig(nil), exitOK)
+	cfg := testConfig(nil)
+	cfg.cutFor = 500 * time.Millisecond
+	out := runs(t, context.Background(), cfg, exitOK)
 	require.Contains(t, out, "check: ok, totals equal on 3 nodes and equal to a single-threaded recount")
 	require.Contains(t, out, "nodes 1–2 | 3–3 took")
 	require.Contains(t, out, "20 000 requests for 60 pages by")
 	require.Regexp(t, `all nodes held the same state .* after the (heal|last line)`, out)
+	require.Regexp(t, `the cut dropped [1-9][0-9 ]* packets`, out)
 	known := regexp.MustCompile(`knew of ([0-9 ]+) \| ([0-9 ]+) requests in the end`).FindStringSubmatch(out)
 	require.Len(t, known, 3)
 	require.NotContains(t, known, "20 000", "the cut keeps each side from knowing all")

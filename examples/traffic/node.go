@@ -155,7 +155,7 @@ func startNode(cfg nodeConfig) (n *node, err error) {
 		Seed:        uint64(crdt.NewReplicaID()),
 		MaxFrame:    maxFrame,
 		BufferBytes: bufferBytes,
-		ProbeTicks:  int(500 * time.Millisecond / tickEvery),
+		ProbeTicks:  int(250 * time.Millisecond / tickEvery),
 		ResendTicks: int(200 * time.Millisecond / tickEvery),
 		Mesh:        true,
 	})

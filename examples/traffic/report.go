@@ -22,12 +22,11 @@ func (r *runner) report(want *recount, agreed bool) int {
 	c := r.cluster
 	fmt.Fprintln(out)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "node\tlines taken\tmalformed\tdropped\tgossiped\tpackets\tstreams\tcut off\t")
+	fmt.Fprintln(t, "node\tlines taken\tmalformed\tdropped\tgossiped\tpackets\tstreams\t")
 	for _, n := range c.nodes {
 		s := n.agent.Traffic()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n.cfg.name, thousands(n.in.lines.Load()), thousands(n.in.malformed.Load()),
-			thousands(n.in.dropped.n.Load()), size(int64(s.Bytes())), thousands(int64(s.PacketsSent)), thousands(int64(s.StreamsOpened)),
-			thousands(int64(s.PacketsDropped+s.StreamsRefused)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n.cfg.name, thousands(n.in.lines.Load()), thousands(n.in.malformed.Load()),
+			thousands(n.in.dropped.n.Load()), size(int64(s.Bytes())), thousands(int64(s.PacketsSent)), thousands(int64(s.StreamsOpened)))
 	}
 	t.Flush()
 	fmt.Fprintln(out)
@@ -78,6 +77,13 @@ func (r *runner) reportCut(agreed bool) {
 			thousands(r.cutGiven[0]+r.cutGiven[1]), took(r.healed.Sub(r.cutAt)), len(c.sides[0]), len(c.sides[0])+1, len(c.nodes),
 			thousands(r.healGiven[0]-r.cutGiven[0]), thousands(r.healGiven[1]-r.cutGiven[1]),
 			thousands(r.healKnown[0]), thousands(r.healKnown[1]))
+		var packets, streams uint64
+		for _, n := range c.nodes {
+			s := n.agent.Traffic()
+			packets += s.PacketsDropped
+			streams += s.StreamsRefused
+		}
+		fmt.Fprintf(out, "the cut dropped %s packets and refused %s streams\n", thousands(int64(packets)), thousands(int64(streams)))
 	}
 	from, since := r.ingested, "the last line"
 	if r.healed.After(from) {
