@@ -250,3 +250,12 @@ func FuzzTree(f *testing.F) {
 		}
 	})
 }
+
+// TestEventFillsBeforeItGrows: what is owned beside something higher rises to it at once.
+func TestEventFillsBeforeItGrows(t *testing.T) {
+	left := Tree{[]byte{idInner, idAll, idInner, idNone, idAll}, []uint64{0 | evInner, 0, 4 | evInner, 4, 6}}
+	require.Equal(t, "((1, (0, 1)), (0, 0, (2, 0, 1)))", left.String())
+	require.Equal(t, "((1, (0, 1)), (2, 0, (0, 0, 1)))", left.Event().String())
+	right := Tree{[]byte{idInner, idInner, idAll, idNone, idAll}, []uint64{0 | evInner, 4 | evInner, 6, 4, 0}}
+	require.Equal(t, "(((1, 0), 1), (2, (0, 1, 0), 0))", right.Event().String())
+}
