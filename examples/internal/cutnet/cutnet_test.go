@@ -117,6 +117,18 @@ func ping(t *testing.T, conn net.Conn) {
 	require.NoError(t, err)
 }
 
+// TestCutIsFoundBeforeDialing: not even a connection attempt crosses a cut.
+func TestCutIsFoundBeforeDialing(t *testing.T) {
+	var n Network
+	a := open(t, &n)
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, nobody.Close())
+	n.Cut([]string{a.Addr()}, []string{nobody.Addr().String()})
+	_, err = a.DialTimeout(nobody.Addr().String(), patience)
+	require.ErrorContains(t, err, "is cut")
+}
+
 func TestCutBreaksOpenStreams(t *testing.T) {
 	var n Network
 	a, b, c := open(t, &n), open(t, &n), open(t, &n)
