@@ -459,3 +459,11 @@ func TestOptions(t *testing.T) {
 	require.Zero(t, r.Mark("message overtook one it depends on"))
 	require.Contains(t, r.Marks(), "stale message")
 }
+
+// Worlds that differ only in who has heard of what are different: pruning must not mix them up.
+func TestDistinctWorlds(t *testing.T) {
+	r, err := crdttest.CheckExhaustive(gcounterType(""), crdttest.World{Replicas: 2, Steps: 4})
+	require.NoError(t, err)
+	require.Equal(t, 777, r.States)
+	require.Equal(t, uint64(2200), r.Schedules)
+}
