@@ -202,6 +202,7 @@ func TestTurnsThatSendToEachOtherDoNotDeadlock(t *testing.T) {
 	var hops atomic.Int64
 	e := entity.New(func(t *entity.Turn[int, hop], m hop) error {
 		hops.Add(1)
+		*t.State++
 		if m.left > 0 {
 			for i := range 3 {
 				t.Send(fmt.Sprint(t.Key[0]^1, i), hop{m.left - 1})
@@ -212,8 +213,71 @@ func TestTurnsThatSendToEachOtherDoNotDeadlock(t *testing.T) {
 	for i := range 20 {
 		require.NoError(t, e.Send(ctx, fmt.Sprint(i), hop{4}))
 	}
+	const all = 20 * (1 + 3 + 9 + 27 + 81)
 	require.NoError(t, e.Close(ctx)) // waits for all they lead to
-	require.EqualValues(t, 20*(1+3+9+27+81), hops.Load())
+	require.EqualValues(t, all, hops.Load())
+}
+
+// What a turn sends to a key meets what others send to it: there is one state of each key.
+func TestAKeyHasOneStateWhoeverSends(t *testing.T) {
+	e := entity.New(func(t *entity.Turn[int, bool], forward bool) error {
+		*t.State++
+		if forward {
+			for k := range 20 {
+				t.Send(fmt.Sprint("key", k), false)
+			}
+		}
+		return nil
+	}, entity.Lanes(4))
+	for k := range 20 {
+		require.NoError(t, e.Send(ctx, fmt.Sprint("key", k), true))
+	}
+	synced := 0
+	for _, wait := range []bool{true, false} {
+		for k := range 20 {
+			states, err := e.Handoff(ctx, shard.Slot(shard.Hash(fmt.Sprint("key", k), 0)>>52))
+			require.NoError(t, err)
+			all := maps.Collect(states)
+			if !wait {
+				require.Len(t, all, 1)
+				synced += *all[fmt.Sprint("key", k)]
+			}
+			if wait {
+				require.NoError(t, e.Adopt(shard.Slot(shard.Hash(fmt.Sprint("key", k), 0)>>52), maps.All(all)))
+			}
+		}
+	}
+	require.EqualValues(t, 20+20*20, synced+int(e.Stats().Strays))
+	require.NoError(t, e.Close(ctx))
+}
+
+// A panic costs one message, not those behind it, and a batch that went in half goes on in order.
+func TestPanicsAndPartialBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var got []int
+		e := entity.New(func(_ *entity.Turn[int, int], m int) error {
+			<-gate
+			if m == 1 {
+				panic(m)
+			}
+			got = append(got, m)
+			return nil
+		}, entity.Lanes(1), entity.Depth(4))
+		require.NoError(t, e.Send(ctx, "k", 0))
+		synctest.Wait() // the lane took it and waits
+		s := e.Sender(6)
+		for i := range 5 {
+			require.NoError(t, s.Send(ctx, "k", i+1))
+		}
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		require.ErrorIs(t, s.Flush(over), context.Canceled) // four went in
+		close(gate)
+		require.NoError(t, s.Flush(ctx))
+		require.NoError(t, e.Close(ctx))
+		require.Equal(t, []int{0, 2, 3, 4, 5}, got)
+	})
 }
 
 func TestOutboxGoesOutOnlyIfTheTurnSucceeds(t *testing.T) {
@@ -403,6 +467,12 @@ func TestSlotsNotOwned(t *testing.T) {
 	states, err := e.Handoff(ctx, slotOf(there))
 	require.NoError(t, err)
 	require.Equal(t, map[string]*int{there: &n}, maps.Collect(states))
+	require.NoError(t, e.Adopt(slotOf(there), maps.All(map[string]*int{})))
+	v, err = entity.Ask(ctx, e, there, func(s *int) int { return *s })
+	require.NoError(t, err)
+	require.Zero(t, v, "the state left with the slot")
+	_, err = e.Handoff(ctx, slotOf(there))
+	require.NoError(t, err)
 	require.NoError(t, e.Close(ctx))
 	require.Equal(t, []string{there}, strays)
 	require.EqualValues(t, 1, e.Stats().Strays)
