@@ -10,7 +10,7 @@
 // left to agree on, and a set is something that merges.
 //
 //	m, err := shard.New([]shard.Node{{ID: "a"}, {ID: "b", Weight: 2, Zone: "eu/rack-3"}})
-//	owner := m.Owner("user:4711")   // a few nanoseconds, no lock, no allocation
+//	owner := m.Owner("user:4711")   // constant time, no lock, no allocation
 //	m2, err := m.Without("a")       // the same as New without a
 //
 // # Which type do I want?
@@ -33,7 +33,7 @@
 //
 // With the default slack no node holds more than 1.05 times its fair share of the slots, and
 // when one of 100 nodes leaves, the slots that move are its own and about 3 % more. Perfectly
-// even maps, Slack(0), move about a third more; [Map.Rebalance] moves the least there is.
+// even maps, Slack(0), move about 40 % more; [Map.Rebalance] moves the least there is.
 // What no hash can even out is a key that is a large part of the load: [Rank] finds it beforehand,
 // and a [Balancer] reports it.
 package shard

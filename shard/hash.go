@@ -22,7 +22,7 @@ func mix(x, seed uint64) uint64 { return fold(fold(x^k0, seed^k1)^k2, x^seed^k3)
 // Hash returns a 64-bit hash of key. It is the same on every platform, in every process and in
 // every release, which [hash/maphash] is not, and is meant for placement: it is fast, seeded and
 // passes the usual statistical tests, but it does not withstand an adversary who picks the keys.
-// It costs about 3 ns for short keys and does not allocate.
+// Keys of up to 16 bytes take two multiplications; nothing is allocated.
 //
 // It belongs to the multiply-fold family of wyhash and rapidhash (Wang Yi 2019, Nicolas De Carli 2024).
 func Hash(key string, seed uint64) uint64 { return hash(key, seed^k3) }

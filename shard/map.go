@@ -38,7 +38,7 @@ type Map struct {
 // New places slots on nodes. The options default to one replica, a slack of 5 % and a number of
 // slots that suits the number of nodes.
 //
-// Cost: one score of about 1 ns for each slot and node and replica, spread over the processors.
+// Cost: one score, a multiplication, for each slot and node and replica, spread over the processors.
 //
 // Errors: [ErrNoNodes]; [*NodeError] for an empty or repeated ID or a bad weight; [*OptionError];
 // [ErrReplicas] with [Strict].

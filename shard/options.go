@@ -42,7 +42,7 @@ func Strict() Option { return func(c *config) { c.strict = true } }
 
 // Slack sets how far from its fair share of the slots a node may be, 0.05 by default: no node
 // holds more than 1+eps times its share nor less than 1-2·eps times its share, both rounded so as
-// to leave room for whole slots. 0 is perfectly even, at the cost of about a third more moves
+// to leave room for whole slots. 0 is perfectly even, at the cost of about 40 % more moves
 // when nodes change.
 func Slack(eps float64) Option { return func(c *config) { c.slack = eps } }
 

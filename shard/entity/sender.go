@@ -7,7 +7,7 @@ import (
 	"github.com/go-calm/calm/shard"
 )
 
-// Sender sends in batches: about half the cost of [Entities.Send] a message. Messages reach their
+// Sender sends in batches: a mailbox is entered once for each batch. Messages reach their
 // entities when a lane's batch is full or by [Sender.Flush], in the order they were sent.
 // It is for one goroutine; make one for each with [Entities.Sender].
 type Sender[S, M any] struct {
