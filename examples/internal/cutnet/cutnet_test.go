@@ -4,6 +4,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -141,9 +142,11 @@ func TestCutBreaksOpenStreams(t *testing.T) {
 	ping(t, across)
 	ping(t, within)
 
+	require.NoError(t, across.SetReadDeadline(time.Now().Add(patience)))
 	n.Cut([]string{a.Addr(), c.Addr()}, []string{b.Addr()})
 	_, err = across.Read(make([]byte, 1))
 	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	ping(t, within)
 	require.NoError(t, within.Close())
 	require.Empty(t, a.streams, "closed streams are forgotten")
