@@ -3,6 +3,9 @@ package clock
 import (
 	"errors"
 	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,3 +128,34 @@ func TestClockAllocations(t *testing.T) {
 		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = strict.Witness(far) }), 1.0, "refusal")
 	}
 }
+
+// Every reading here finds a new tick, and two readings find the same one: goroutines that move the
+// clock on at once neither issue a timestamp twice nor take it back.
+func TestTicksAreTakenOnce(t *testing.T) {
+	var readings atomic.Int64
+	c := New(WithSource(sourceFunc(func() int64 { return readings.Add(1) / 2 << 16 })))
+	const each = 50_000
+	issued := make([][]Timestamp, 4)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for g := range issued {
+		wg.Go(func() {
+			<-start
+			for range each {
+				issued[g] = append(issued[g], c.Now())
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	for _, ts := range issued {
+		require.True(t, slices.IsSorted(ts))
+	}
+	all := slices.Concat(issued...)
+	slices.Sort(all)
+	require.Len(t, slices.Compact(all), len(issued)*each)
+}
+
+type sourceFunc func() int64
+
+func (f sourceFunc) Now() int64 { return f() }
