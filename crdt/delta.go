@@ -160,11 +160,10 @@ type view struct {
 }
 
 type viewLane struct {
-	id               ReplicaID
-	range0, range1   int // of view.ranges: the events told
-	item0, item1     int // of view.items: those that live
-	local            int // index of the store's lane, or -1
-	learnt0, learnt1 int // of merger.learnt
+	id             ReplicaID
+	range0, range1 int // of view.ranges: the events told
+	item0, item1   int // of view.items: those that live
+	local          int // index of the store's lane, or -1
 }
 
 type item struct {

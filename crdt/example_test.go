@@ -145,7 +145,8 @@ func ExampleDelta_Split() {
 }
 
 func ExampleNewReplicaID() {
-	fmt.Println(crdt.NewReplicaID() != crdt.NewReplicaID())
+	monday, tuesday := crdt.NewReplicaID(), crdt.NewReplicaID()
+	fmt.Println(monday != tuesday)
 	// Output: true
 }
 
