@@ -15,7 +15,6 @@ import (
 // golden are states whose forms are in testdata/golden and must stay readable for ever, and be
 // written as they are.
 func golden() map[string]coded {
-
 	maxInt, minString := lattice.MaxOf[int64](-5), lattice.MinOf("ann")
 	anyTrue, allFalse := lattice.AnyOf(true), lattice.AllOf(false)
 	pair := lattice.PairOf(lattice.MaxOf[uint64](300), lattice.SetOf("b", "a"))

@@ -290,7 +290,7 @@ func TestLookupsAgree(t *testing.T) {
 	m := must(t, nodeSet(20), Slots(4096), Replicas(3), Seed(9))
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
-		key := strconv.FormatUint(rnd.Uint64()>>(rnd.IntN(64)), 36)
+		key := strconv.FormatUint(rnd.Uint64()>>rnd.IntN(64), 36)
 		owner := m.Owner(key)
 		require.Same(t, owner, m.OwnerBytes([]byte(key)))
 		require.Equal(t, m.Slot(key), m.SlotBytes([]byte(key)))
