@@ -147,7 +147,7 @@ func (t Tree) Event() Tree {
 	}
 	_, leaf, _, _ := cheapest(id, 0, ev, 0, false)
 	w.out = w.out[:0]
-	w.grow(id, 0, ev, 0, false, leaf)
+	w.grow(id, 0, ev, 0, leaf)
 	return Tree{t.id, w.out}
 }
 
@@ -257,9 +257,9 @@ func cheapest(id []byte, i int, ev []uint64, j int, inside bool) (cost uint64, l
 	return min(rc, never-more) + more, rl, i, j
 }
 
-// grow counts one event in the part that a leaf of id owns. inside is as in cheapest. It
-// returns where the subtree of ev ends.
-func (w *treeWriter) grow(id []byte, i int, ev []uint64, j int, inside bool, leaf int) int {
+// grow counts one event in the part that a leaf of id owns. It returns where the subtree of
+// ev ends.
+func (w *treeWriter) grow(id []byte, i int, ev []uint64, j, leaf int) int {
 	if i == leaf {
 		w.out = append(w.out, ev[j]+2)
 		return j + 1
@@ -268,19 +268,19 @@ func (w *treeWriter) grow(id []byte, i int, ev []uint64, j int, inside bool, lea
 	at := w.open()
 	if ev[j]&evInner == 0 {
 		if leaf < rightID {
-			w.grow(id, i+1, ev, j, true, leaf)
+			w.grow(id, i+1, ev, j, leaf)
 			w.out = append(w.out, ev[j])
 			w.close(at, len(w.out)-1)
 		} else {
 			w.out = append(w.out, ev[j])
-			w.grow(id, rightID, ev, j, true, leaf)
+			w.grow(id, rightID, ev, j, leaf)
 			w.close(at, at+2)
 		}
 		return j + 1
 	}
 	var end int
 	if leaf < rightID {
-		mid := w.grow(id, i+1, ev, j+1, false, leaf)
+		mid := w.grow(id, i+1, ev, j+1, leaf)
 		right := len(w.out)
 		end = evEnd(ev, mid)
 		w.out = append(w.out, ev[mid:end]...)
@@ -290,7 +290,7 @@ func (w *treeWriter) grow(id []byte, i int, ev []uint64, j int, inside bool, lea
 	mid := evEnd(ev, j+1)
 	w.out = append(w.out, ev[j+1:mid]...)
 	right := len(w.out)
-	end = w.grow(id, rightID, ev, mid, false, leaf)
+	end = w.grow(id, rightID, ev, mid, leaf)
 	w.close(at, right)
 	return end
 }

@@ -349,6 +349,14 @@ func TestEquivocationIsRefused(t *testing.T) {
 	merge(t, c, again.State())
 	require.Equal(t, []string{"w", "x", "z"}, c.Sorted())
 
+	// The same element in another set.
+	type tags = crdt.Map[string, *crdt.Set[string]]
+	m1, m2, m3 := crdt.Open[*tags](1), crdt.Open[*tags](1), crdt.Open[*tags](3)
+	merge(t, m3, m1.At("here").Add("x"))
+	_, err = m3.Merge(m2.At("there").Add("x"))
+	require.ErrorIs(t, err, crdt.ErrEquivocation)
+	require.Equal(t, []string{"here"}, m3.Sorted())
+
 	// The same with payloads: equal events with other content.
 	r1, r2, r3 := crdt.NewLWW[int](1), crdt.NewLWW[int](1), crdt.NewLWW[int](3)
 	merge(t, r3, r1.Set(1, 1))

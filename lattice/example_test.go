@@ -2,6 +2,7 @@ package lattice_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -126,8 +127,7 @@ func ExampleTriple() {
 
 // Who leads is decided by the term; what two nodes learn about one term is merged.
 func ExampleLex() {
-	type votes = lattice.Lex[uint64, *lattice.Set[string]]
-	a, b := votes(lattice.LexOf[uint64](7, lattice.SetOf("n1"))), lattice.LexOf[uint64](7, lattice.SetOf("n2"))
+	a, b := lattice.LexOf[uint64](7, lattice.SetOf("n1")), lattice.LexOf[uint64](7, lattice.SetOf("n2"))
 	a, _ = a.Join(b)
 	fmt.Println(a)
 	a, _ = a.Join(lattice.LexOf[uint64](8, lattice.SetOf("n3")))
@@ -309,9 +309,14 @@ func ExampleBloom() {
 
 	_, err := seen.Merge(lattice.NewBloom(2000, 0.01))
 	fmt.Println(err)
+	var mismatch *lattice.MismatchError
+	if errors.As(err, &mismatch) {
+		fmt.Println(mismatch.Parameter, mismatch.Got/mismatch.Have, "times as many")
+	}
 	// Output:
 	// true false
 	// lattice: sketches of different parameters: bits 9600 and 19200
+	// bits 2 times as many
 }
 
 // Whoever votes last, the answer is the same: it is read as a threshold.

@@ -49,7 +49,7 @@ func genMaxInt(t *rapid.T) lattice.Max[int64]     { return lattice.MaxOf(smallIn
 func genMaxUint(t *rapid.T) lattice.Max[uint64]   { return lattice.MaxOf(smallUint(t)) }
 func genMaxFloat(t *rapid.T) lattice.Max[float64] { return lattice.MaxOf(smallFloat(t)) }
 func genMaxString(t *rapid.T) lattice.Max[string] { return lattice.MaxOf(smallString(t)) }
-func genAny(t *rapid.T) lattice.Any { return lattice.AnyOf(rapid.Bool().Draw(t, "any")) }
+func genAny(t *rapid.T) lattice.Any               { return lattice.AnyOf(rapid.Bool().Draw(t, "any")) }
 
 func genAll(t *rapid.T) lattice.All { return lattice.AllOf(rapid.Bool().Draw(t, "all")) }
 

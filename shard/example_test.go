@@ -72,7 +72,7 @@ func ExampleLive() {
 	live.Store(m) // whenever membership changes
 
 	now := live.Load() // once per request
-	fmt.Println(now.Owner("user:1") == now.Owner("user:1"))
+	fmt.Println(now.Owner("user:1").ID == m.Owner("user:1").ID)
 	// Output: true
 }
 
@@ -196,10 +196,16 @@ func ExampleBalancer() {
 	}
 	m, err = m.Apply(p.Plan)
 	fmt.Println(err)
+
+	var bad *shard.LoadError
+	if p := (shard.Balancer{}).Propose(m, load[:7]); errors.As(p.Err, &bad) {
+		fmt.Println("loads of", bad.Value, "slots:", bad.Reason)
+	}
 	// Output:
 	// peak 1.70 → 1.48 by 3 moves
 	// slot 7 is hot: alone it is 1.5 times what the largest node should carry: split its keys into 2 slots, or serve it from 2 replicas
 	// <nil>
+	// loads of 7 slots: the map has 8 slots
 }
 
 func ExampleMeter() {

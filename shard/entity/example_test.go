@@ -104,3 +104,39 @@ func ExampleSender() {
 	fmt.Println(n, err, e.Close(ctx))
 	// Output: 1000 <nil> <nil>
 }
+
+// What the lanes did, and which keys are slow: a snapshot to watch.
+func ExampleEntities_Stats() {
+	ctx := context.Background()
+	e := entity.New(func(t *entity.Turn[account, string], m string) error {
+		if m == "crash" {
+			panic("division by zero")
+		}
+		t.State.balance++
+		return nil
+	}, entity.OnError(func(key string, err error) {
+		var p *entity.PanicError // isolated to its message, and reported
+		if errors.As(err, &p) {
+			fmt.Println(key, "panicked:", p.Value)
+		}
+	}))
+	for _, m := range []string{"deposit", "crash", "deposit"} {
+		if err := e.Send(ctx, "ann", m); err != nil {
+			panic(err)
+		}
+	}
+	if err := e.Close(ctx); err != nil {
+		panic(err)
+	}
+	stats := e.Stats()
+	var all entity.LaneStats
+	for _, lane := range stats.Lanes {
+		all.Handled += lane.Handled
+		all.Depth += lane.Depth
+	}
+	slow := stats.Slowest // the longest turns of those that were timed
+	fmt.Println(all.Handled, "handled,", all.Depth, "waiting,", stats.Panics, "panic", len(slow) <= 1)
+	// Output:
+	// ann panicked: division by zero
+	// 3 handled, 0 waiting, 1 panic true
+}

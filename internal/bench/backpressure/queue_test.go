@@ -88,7 +88,7 @@ func (s spun[T]) get() (T, bool) {
 }
 func (s spun[T]) close() { s.done.Store(true) }
 
-type big struct{ a [7]int64 }
+type big [7]int64
 
 func run[T any, P pipe[T]](b *testing.B, pairs int, p P, v T) {
 	b.ReportAllocs()
