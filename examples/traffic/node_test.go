@@ -98,6 +98,21 @@ func TestOnlyTheAnswerToTheLastMessageCounts(t *testing.T) {
 	require.Nil(t, p.flight)
 }
 
+func TestFingerprintTellsVisitorsApart(t *testing.T) {
+	a, _ := startPair(t)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	seen := map[string]bool{}
+	for _, v := range []string{"x", "y", "z"} {
+		a.visitors.Add(v)
+		seen[a.fingerprint()] = true
+	}
+	require.Len(t, seen, 3)
+	require.True(t, seen[a.fingerprint()])
+	a.site.Pages.Add("/")
+	require.False(t, seen[a.fingerprint()])
+}
+
 // TestNonsenseIsRefused: what strangers send is counted and changes nothing.
 func TestNonsenseIsRefused(t *testing.T) {
 	a, b := startPair(t)

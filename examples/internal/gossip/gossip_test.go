@@ -154,6 +154,31 @@ func TestBadAddress(t *testing.T) {
 	}
 }
 
+// TestPackTogether: small messages share a packet, large ones do not, and none is left out.
+func TestPackTogether(t *testing.T) {
+	var ms []message
+	for i, size := range []int{10, 20, maxStream / 2, 30, maxStream / 2, maxStream * 2, 40, maxStream, 50} {
+		ms = append(ms, message{byte(i), bytes.Repeat([]byte{byte(i)}, size)})
+	}
+	var got []message
+	packets := 0
+	for rest := ms; len(rest) > 0; packets++ {
+		var packet []byte
+		packet, rest = pack(9, rest)
+		from, parts, err := unpack(packet)
+		require.NoError(t, err)
+		require.Equal(t, crdt.ReplicaID(9), from)
+		require.True(t, len(packet) <= maxStream || len(parts) == 1)
+		got = append(got, parts...)
+	}
+	require.Equal(t, len(ms), len(got))
+	for i := range ms {
+		require.Equal(t, ms[i].kind, got[i].kind)
+		require.True(t, bytes.Equal(ms[i].body, got[i].body))
+	}
+	require.Equal(t, 6, packets)
+}
+
 func FuzzUnpack(f *testing.F) {
 	f.Add(appendMessage(appendMessage(header(3), 1, []byte("x")), 2, nil))
 	f.Add([]byte{wireFormat, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0xff})

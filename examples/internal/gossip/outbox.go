@@ -55,24 +55,29 @@ func (o *outbox) run() {
 			return
 		}
 		for rest := batch[:n]; len(rest) > 0; {
-			rest = o.send(rest)
+			var packet []byte
+			packet, rest = pack(o.agent.cfg.Replica, rest)
+			o.send(packet)
 		}
 		clear(batch[:n])
 	}
 }
 
-// send sends as many of the messages as go together, and returns the others. What fails is lost.
-func (o *outbox) send(ms []message) (rest []message) {
-	packet := header(o.agent.cfg.Replica)
-	n := 0
-	for _, m := range ms {
+// pack puts as many of the messages as go together into one packet, and returns the others.
+func pack(from crdt.ReplicaID, ms []message) (packet []byte, rest []message) {
+	packet = header(from)
+	for i, m := range ms {
 		size := 1 + binary.MaxVarintLen32 + len(m.body)
-		if n > 0 && len(packet)+size > maxStream {
-			break
+		if i > 0 && len(packet)+size > maxStream {
+			return packet, ms[i:]
 		}
 		packet = appendMessage(packet, m.kind, m.body)
-		n++
 	}
+	return packet, nil
+}
+
+// send sends a packet, by a stream if it is long. What fails is lost.
+func (o *outbox) send(packet []byte) {
 	switch {
 	case o.agent.stopped.Err() != nil:
 	case len(packet) > maxPacket:
@@ -80,7 +85,6 @@ func (o *outbox) send(ms []message) (rest []message) {
 	default:
 		_ = o.agent.list.SendBestEffort(&o.node, packet)
 	}
-	return ms[n:]
 }
 
 // header begins a packet: who speaks.
