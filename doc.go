@@ -6,8 +6,7 @@
 // most of the time they need not. What only grows can be merged in any order. What has
 // one owner needs no agreement. What is bounded can refuse work without a view of the
 // whole. What bears a causal timestamp can be ordered later. Each package is one of
-// these answers, and none of the five asks for another but crdt, which stands on clock
-// and lattice.
+// these answers, and none of the five asks for another but crdt, which stands on clock.
 //
 // # What replicates
 //
