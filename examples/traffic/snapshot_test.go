@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,9 +60,15 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	b, err := someSnapshot(f).encode()
 	require.NoError(f, err)
 	f.Add(b)
+	f.Add(b[len(snapshotMagic)+4:])
 	f.Add([]byte(snapshotMagic + "\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := decodeSnapshot(b); err != nil {
+			require.ErrorIs(t, err, errSnapshot)
+		}
+		// The same as a body whose checksum is right, which chance does not get past.
+		sum := crc32.Checksum(b, castagnoli)
+		if _, err := decodeSnapshot(append(binary.BigEndian.AppendUint32([]byte(snapshotMagic), sum), b...)); err != nil {
 			require.ErrorIs(t, err, errSnapshot)
 		}
 	})
