@@ -391,35 +391,36 @@ func conform(s stamper, src *Fake, drift time.Duration) string {
 func TestPlantedBugsAreFound(t *testing.T) {
 	const drift = time.Second
 	for _, c := range []struct {
-		name  string
+		bug   string
+		twin  string // the name of a correct one
 		make  func(b *base) stamper
 		layer string
 	}{
-		{"correct, one lock", func(b *base) stamper { return b }, ""},
-		{"correct, this package's", func(b *base) stamper { return New(WithSource(b.src), WithMaxDrift(drift)) }, ""},
-		{"correct, this package's, over a store", func(b *base) stamper {
+		{"", "correct, one lock", func(b *base) stamper { return b }, ""},
+		{"", "correct, this package's", func(b *base) stamper { return New(WithSource(b.src), WithMaxDrift(drift)) }, ""},
+		{"", "correct, this package's, over a store", func(b *base) stamper {
 			c, err := Open(t.Context(), &memory{}, WithSource(b.src), WithMaxDrift(drift))
 			require.NoError(t, err)
 			t.Cleanup(func() { c.Close() })
 			return c
 		}, ""},
-		{"read-modify-write that is not atomic", func(b *base) stamper { return tornRead{b} }, "register"},
-		{"a batch per thread", func(b *base) stamper {
+		{"read-modify-write that is not atomic", "", func(b *base) stamper { return tornRead{b} }, "register"},
+		{"a batch per thread", "", func(b *base) stamper {
 			return &batched{base: b, batch: new([2]struct {
 				sync.Mutex
 				next, end Timestamp
 			})}
 		}, "register"},
-		{"trusts a clock that goes back", func(b *base) stamper { return backward{b} }, "register"},
-		{"moves before it refuses", func(b *base) stamper { return touchy{b} }, "register"},
-		{"forgets the remote's logical part", func(b *base) stamper { return ignorant{b} }, "register"},
-		{"processes the remote twice", func(b *base) stamper { return twice{b} }, "conform: runs past what it was shown"},
-		{"drift as |l-pt|", func(b *base) stamper { return twoSided{b} }, "conform: refuses an old timestamp"},
-		{"wraps the logical part", func(b *base) stamper { return wrapping{b} }, "conform: a stopped clock stops or wraps the timestamps"},
-		{"no drift check", func(b *base) stamper { return credulous{b} }, "conform: accepts eight hours"},
-		{"drift from its own last", func(b *base) stamper { return selfJudging{b} }, "conform: is led into the future step by step"},
+		{"trusts a clock that goes back", "", func(b *base) stamper { return backward{b} }, "register"},
+		{"moves before it refuses", "", func(b *base) stamper { return touchy{b} }, "register"},
+		{"forgets the remote's logical part", "", func(b *base) stamper { return ignorant{b} }, "register"},
+		{"processes the remote twice", "", func(b *base) stamper { return twice{b} }, "conform: runs past what it was shown"},
+		{"drift in either direction", "", func(b *base) stamper { return twoSided{b} }, "conform: refuses an old timestamp"},
+		{"wraps the logical part", "", func(b *base) stamper { return wrapping{b} }, "conform: a stopped clock stops or wraps the timestamps"},
+		{"no drift check", "", func(b *base) stamper { return credulous{b} }, "conform: accepts eight hours"},
+		{"drift from its own last", "", func(b *base) stamper { return selfJudging{b} }, "conform: is led into the future step by step"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.bug+c.twin, func(t *testing.T) {
 			src := NewFake(noon)
 			fresh := func() stamper { return c.make(&base{src: src, drift: drift}) }
 			found := ""
