@@ -403,7 +403,22 @@ func TestLaws(t *testing.T) {
 
 func run[L lattice.Lattice[L]](t *testing.T, name string, l latticetest.Lattice[L]) {
 	t.Helper()
-	t.Run(name, func(t *testing.T) { latticetest.Run(t, l) })
+	t.Run(name, func(t *testing.T) {
+		latticetest.Run(t, l)
+		t.Run("exhaustive", func(t *testing.T) {
+			gen := rapid.Custom(func(t *rapid.T) L {
+				rapid.Bool().Draw(t, "unused") // rapid wants every generator to draw something
+				return l.Gen(t)
+			})
+			for world := range 8 {
+				var states []L
+				for i := range 4 {
+					states = append(states, gen.Example(4*world+i))
+				}
+				latticetest.Exhaustive(t, l, states...)
+			}
+		})
+	})
 }
 
 func TestMaxOfEveryKind(t *testing.T) {

@@ -8,5 +8,6 @@
 //	})
 //
 // States and counterexamples are drawn and shrunk by [pgregory.net/rapid]. [Check] is the same
-// without package testing, and returns an error.
+// without package testing, and returns an error. [Exhaustive] looks at every state, pair and triple
+// of a small world instead: it misses nothing there, and sees nothing else.
 package latticetest
