@@ -142,7 +142,7 @@ func TestStrangersWithAnotherKeyStayOut(t *testing.T) {
 	a, ra := begin(t, Config{Replica: 1, Key: []byte("0123456789abcdef")})
 	_, rb := begin(t, Config{Replica: 2, Key: []byte("fedcba9876543210"), Join: []string{a.Addr()}})
 	_, rc := begin(t, Config{Replica: 3, Key: []byte("0123456789abcdef"), Join: []string{a.Addr()}})
-	require.Eventually(t, func() bool { return len(rc.ids()) == 1 }, patience, poll)
+	require.Eventually(t, func() bool { return len(rc.ids()) == 1 && len(ra.ids()) > 0 }, patience, poll)
 	require.Empty(t, rb.ids())
 	require.Equal(t, []crdt.ReplicaID{3}, ra.ids())
 }
