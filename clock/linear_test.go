@@ -190,21 +190,33 @@ func (b *base) Reserve(n int) Timestamp {
 	return first
 }
 
+// Observe takes one step: who reads Last meanwhile must not see half of it.
 func (b *base) Observe(r Timestamp) (Timestamp, error) {
-	if err := b.Witness(r); err != nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, err := b.judge(r)
+	if err != nil {
 		return 0, err
 	}
-	return b.Now(), nil
+	b.last = max(b.last+1, r+1, now.Physical())
+	return b.last, nil
 }
 
 func (b *base) Witness(r Timestamp) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := b.src.nowSafe(); r > b.last && r.Sub(now) > b.drift {
-		return &DriftError{r, now, b.drift}
+	_, err := b.judge(r)
+	if err == nil {
+		b.last = max(b.last, r)
 	}
-	b.last = max(b.last, r)
-	return nil
+	return err
+}
+
+func (b *base) judge(r Timestamp) (now Timestamp, err error) {
+	if now = b.src.nowSafe(); r > b.last && r.Sub(now) > b.drift {
+		return now, &DriftError{r, now, b.drift}
+	}
+	return now, nil
 }
 
 func (b *base) Last() Timestamp {
