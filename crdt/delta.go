@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
 	"github.com/go-calm/calm/internal/wire"
@@ -249,10 +250,12 @@ func (v *view) lane(r *wire.Reader, id ReplicaID) {
 			r.Fail("more live events than bytes")
 			return
 		}
-		if total += int(run.Hi - run.Lo + 1); total > r.Len() {
+		n := int(run.Hi - run.Lo + 1)
+		if total += n; total > r.Len() {
 			r.Fail("more live events than bytes")
 			return
 		}
+		v.items = slices.Grow(v.items, n)
 		for seq := run.Lo; seq <= run.Hi; seq++ {
 			v.items = append(v.items, item{seq: seq})
 		}
@@ -297,6 +300,7 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 			r.Fail("a %v below a %v", sh.kind, parent.shape.kind)
 			return end
 		}
+		v.defs = slices.Grow(v.defs, int(count))
 		for ; count > 0 && r.Err() == nil; count-- {
 			d := def{key: r.Bytes(), parent: uint32(ref), depth: parent.depth + 1, shape: sh}
 			if r.Err() == nil {
