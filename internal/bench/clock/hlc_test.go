@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,24 @@ func many(b *testing.B, goroutines int, f func()) {
 	wg.Wait()
 }
 
+// least is no clock, but what any clock shared by goroutines must do at the least: read a
+// physical clock, and pass one word from processor to processor. It is the bound below
+// which Now cannot come while it is strictly increasing for all of them.
+type least struct {
+	_     [64]byte
+	state atomic.Int64
+	_     [64]byte
+}
+
+var started = time.Now()
+
+func (c *least) now() int64 {
+	if time.Since(started) < 0 {
+		return 0
+	}
+	return c.state.Add(1)
+}
+
 func BenchmarkNow(b *testing.B) {
 	for _, g := range []struct {
 		name string
@@ -77,6 +96,7 @@ func BenchmarkNow(b *testing.B) {
 	}{{"1", 1}, {"2", 2}, {"8", 8}} {
 		b.Run("time.Now/"+g.name, func(b *testing.B) { many(b, g.n, func() { _ = time.Now().UnixNano() }) })
 		b.Run("calm/"+g.name, func(b *testing.B) { c := clock.New(); many(b, g.n, func() { c.Now() }) })
+		b.Run("least/"+g.name, func(b *testing.B) { var c least; many(b, g.n, func() { c.now() }) })
 		b.Run("mutexHLC/"+g.name, func(b *testing.B) { var c mutexHLC; many(b, g.n, func() { c.now() }) })
 		b.Run("calm-coarse/"+g.name, func(b *testing.B) {
 			c := clock.New(clock.WithCoarse())
