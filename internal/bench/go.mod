@@ -15,9 +15,11 @@ require (
 	github.com/oklog/ulid/v2 v2.1.2
 	github.com/puzpuzpuz/xsync/v4 v4.5.0
 	github.com/serialx/hashring v0.0.0-20200727003509-22c0c7ab6b1b
+	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 )
 
 require (
+	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
 	github.com/bits-and-blooms/bitset v1.24.2 // indirect
 	github.com/dchest/siphash v1.2.2 // indirect
 	github.com/dgryski/go-metro v0.0.0-20250106013310-edb8663e5e33 // indirect

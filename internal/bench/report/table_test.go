@@ -1,0 +1,96 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+const raw = `date: 2026-11-21
+commit: abc
+go: go1.26
+cpus: 2
+command: go test
+goos: linux
+goarch: amd64
+pkg: example
+cpu: Some CPU
+BenchmarkNow/time.Now/1-2   	 100	 50.0 ns/op	 0 B/op	 0 allocs/op
+BenchmarkNow/calm/1-2       	 100	 20.0 ns/op	 0 B/op	 0 allocs/op
+BenchmarkNow/calm/2-2       	 100	 25.0 ns/op	 0 B/op	 0 allocs/op
+BenchmarkNow/time.Now/1-2   	 100	 40.0 ns/op	 0 B/op	 0 allocs/op
+BenchmarkNow/calm/1-2       	 100	 24.0 ns/op	 8 B/op	 1 allocs/op
+BenchmarkNow/calm/2-2       	 100	 26.0 ns/op	 0 B/op	 0 allocs/op
+BenchmarkSize/1M-2          	   1	 2500000 ns/op	 1.05 B/element
+PASS
+`
+
+func TestTableSetsCalmBesideItsPeers(t *testing.T) {
+	got, err := render("clock", strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"# clock, 2026-11-21\n", "Some CPU, 2 processors, linux/amd64, go1.26, commit abc",
+		"| Now/calm/1 | 22 ns |", "time.Now 45 ns (0.49)", // the same goroutines
+		"| Now/calm/2 | 25.5 ns |",
+		"| Size/1M | 2.5 ms |", "1.05 B/element |",
+	} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if n := strings.Count(string(got), "time.Now"); n != 1 {
+		t.Errorf("the peer stands in %d rows, want 1:\n%s", n, got)
+	}
+}
+
+func TestPatternMatchesOneBenchmark(t *testing.T) {
+	if got, want := exactly("Now/calm.Now/n=1"), `^BenchmarkNow$/^calm\.Now$/^n=1$`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestCommittedTablesAreTheRawLines renders each committed table again.
+func TestCommittedTablesAreTheRawLines(t *testing.T) {
+	t.Chdir("..")
+	files, err := os.ReadDir("results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		pkg, ok := strings.CutSuffix(f.Name(), ".md")
+		if !ok {
+			continue
+		}
+		raw, err := os.Open("results/" + pkg + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := render(pkg, raw)
+		raw.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile("results/" + f.Name()); string(got) != string(want) {
+			t.Errorf("results/%s is not what results/%s.txt holds; write it with: go -C internal/bench run ./report %s", f.Name(), pkg, pkg)
+		}
+	}
+}
+
+func TestFewBytesAreNoise(t *testing.T) {
+	for _, c := range []struct {
+		a, b allocs
+		more bool
+	}{
+		{allocs{0, 16}, allocs{0, 0}, false},
+		{allocs{0, 17}, allocs{0, 0}, true},
+		{allocs{1, 0}, allocs{0, 0}, true},
+		{allocs{1, 1066}, allocs{1, 1000}, false},
+		{allocs{1, 1067}, allocs{1, 1000}, true},
+	} {
+		if got := c.a.more(c.b); got != c.more {
+			t.Errorf("%v more than %v: %v", c.a, c.b, got)
+		}
+	}
+}
