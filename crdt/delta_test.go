@@ -53,7 +53,9 @@ func TestGoldenFiles(t *testing.T) {
 	require.NoError(t, err)
 	digest, err := s.Digest().MarshalBinary()
 	require.NoError(t, err)
-	for name, b := range map[string][]byte{"state-v1.delta": raw, "state-v1.digest": digest} {
+	question, err := s.Questions(1 << 16)[0].MarshalBinary()
+	require.NoError(t, err)
+	for name, b := range map[string][]byte{"state-v1.delta": raw, "state-v1.digest": digest, "state-v1.question": question} {
 		file := filepath.Join("testdata", name)
 		if *rewrite {
 			require.NoError(t, os.MkdirAll("testdata", 0o755))

@@ -157,6 +157,31 @@ func ExampleDigest() {
 	// Output: true true
 }
 
+// Two replicas that know nothing of each other become equal, at a cost of what differs.
+func ExampleQuestion() {
+	a, b := crdt.NewSet[int](1), crdt.NewSet[int](2)
+	for i := range 10000 {
+		a.Add(i)
+	}
+	b.Merge(a.State())
+	a.Remove(17)
+
+	bytes := 0
+	var converse func(asked, asker *crdt.Set[int], qs []crdt.Question)
+	converse = func(asked, asker *crdt.Set[int], qs []crdt.Question) {
+		for _, q := range qs {
+			ans := asked.Store().Answer(q, 64<<10)
+			bytes += q.Len() + ans.Patch.Len()
+			asked.Merge(ans.Over)
+			asker.Merge(ans.Patch)
+			converse(asker, asked, ans.Questions)
+		}
+	}
+	converse(a, b, b.Store().Questions(64<<10))
+	fmt.Println(b.Len(), b.Contains(17), bytes < 200)
+	// Output: 9999 false true
+}
+
 func ExampleSchemaError() {
 	a, b := crdt.NewSet[string](1), crdt.NewCounter(2)
 	_, err := a.Merge(b.Add(1))

@@ -18,6 +18,8 @@ type lane struct {
 	seqs  []uint64 // ascending
 	slots []slot   // beside seqs; noSlot marks a dead one
 	dead  int
+	// living is the sum over the live dots of mix(replica, number): see Store.Fingerprint.
+	living uint64
 }
 
 // find returns the index of the first entry of seqs that is ≥ seq, at or after from. It gallops,

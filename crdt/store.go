@@ -29,7 +29,6 @@ type Store struct {
 	byID    map[ReplicaID]int
 	tree    *tree
 	schema  *schema
-	living  uint64 // sum over the live events of mix(replica, number): see Fingerprint
 	tx      transaction
 	encoder encoder
 	merger  merger
@@ -228,14 +227,14 @@ func (s *Store) over(mark int) {
 func (s *Store) attach(laneIndex int, seq uint64, at slot, payload string) {
 	l := &s.lanes[laneIndex]
 	l.insert(seq, at)
-	s.living += mix(uint64(l.id) ^ mix(seq))
+	l.living += mix(uint64(l.id) ^ mix(seq))
 	s.tree.attach(at, dot{lane: uint32(laneIndex), seq: seq, payload: payload})
 }
 
 func (s *Store) detach(laneIndex int, seq uint64) {
 	l := &s.lanes[laneIndex]
 	at := l.kill(seq)
-	s.living -= mix(uint64(l.id) ^ mix(seq))
+	l.living -= mix(uint64(l.id) ^ mix(seq))
 	s.tree.detach(at, uint32(laneIndex), seq)
 }
 
@@ -296,9 +295,10 @@ func intersection(a, b interval.Set) interval.Set {
 // Fingerprint returns a number that is equal for equal states and differs for different ones but
 // for a chance of 2⁻⁶⁴. O(replicas and gaps).
 func (s *Store) Fingerprint() uint64 {
-	h := s.living
+	h := uint64(0)
 	for i := range s.lanes {
 		l := &s.lanes[i]
+		h += l.living
 		lh := mix(uint64(l.id) + 1)
 		for _, r := range l.seen.Runs() {
 			lh = mix(mix(lh^r.Lo) ^ r.Hi)
