@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-calm/calm/backpressure"
+	"github.com/go-calm/calm/examples/internal/accesslog"
 )
 
 // event is one request on its way to the worker that owns its visitor.
@@ -113,14 +114,14 @@ func (in *ingest) feed(c chunk) {
 		var s string
 		s, text = nextLine(text)
 		in.pos.lines++
-		l, err := parseLine(s)
+		l, err := accesslog.Parse(s)
 		if err != nil {
 			in.pos.malformed++
 			in.bad.add(s, err)
 			continue
 		}
-		w := in.route.worker(l.visitor)
-		in.out[w] = append(in.out[w], event{in.epoch, l.visitor, l.page, l.bytes, l.when, l.class})
+		w := in.route.worker(l.Visitor)
+		in.out[w] = append(in.out[w], event{in.epoch, l.Visitor, l.Page, l.Bytes, l.When, l.Class})
 		if len(in.out[w]) == batchLen {
 			in.send(w)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/lattice"
 )
 
@@ -21,8 +22,8 @@ func newSite(t *testing.T) (*crdt.Store, *site) {
 // TestIngestCountsWhatItDoesNotDrop ends epochs all the while lines come in: whatever the policy,
 // what was counted and what was dropped together are the input.
 func TestIngestCountsWhatItDoesNotDrop(t *testing.T) {
-	made := synth{lines: 30_000, visitors: 300, pages: 40, seed: 5}
-	in := input{name: made.String(), synth: &made}
+	made := accesslog.Made{Lines: 30_000, Visitors: 300, Pages: 40, Seed: 5}
+	in := accesslog.Input{Name: made.String(), Made: &made}
 	want, err := recountOf(in, everything)
 	require.NoError(t, err)
 
@@ -46,7 +47,7 @@ func TestIngestCountsWhatItDoesNotDrop(t *testing.T) {
 			fed := make(chan struct{})
 			feeding.Go(func() {
 				defer close(fed)
-				stream, _ := in.open()
+				stream, _ := in.Open()
 				for l := newLines(stream); ; {
 					c, err := l.next()
 					if errors.Is(err, io.EOF) {

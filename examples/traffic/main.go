@@ -31,10 +31,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/term"
 )
 
 func main() {
@@ -50,7 +52,7 @@ func main() {
 // options are the flags.
 type options struct {
 	log     string
-	made    synth
+	made    accesslog.Made
 	nodes   int
 	workers int
 	queue   int
@@ -75,10 +77,10 @@ func (o *options) flags(w io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("traffic", flag.ContinueOnError)
 	f.SetOutput(w)
 	f.StringVar(&o.log, "log", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
-	f.IntVar(&o.made.lines, "lines", 300_000, "without -log: how many lines to make up")
-	f.IntVar(&o.made.visitors, "visitors", 5_000, "without -log: of how many visitors")
-	f.IntVar(&o.made.pages, "pages", 200, "without -log: of how many pages")
-	f.Uint64Var(&o.made.seed, "seed", 1, "without -log: what the lines are drawn by")
+	f.IntVar(&o.made.Lines, "lines", 300_000, "without -log: how many lines to make up")
+	f.IntVar(&o.made.Visitors, "visitors", 5_000, "without -log: of how many visitors")
+	f.IntVar(&o.made.Pages, "pages", 200, "without -log: of how many pages")
+	f.Uint64Var(&o.made.Seed, "seed", 1, "without -log: what the lines are drawn by")
 	f.IntVar(&o.nodes, "nodes", 5, "how many nodes to run in this process")
 	f.IntVar(&o.workers, "workers", 2, "how many workers a node has")
 	f.IntVar(&o.queue, "queue", 4096, "how many requests may wait for a worker")
@@ -120,9 +122,9 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	if err != nil {
 		return exitUsage, err
 	}
-	var bar *progress
-	if f, ok := stderr.(*os.File); ok && !o.verbose {
-		bar = newProgress(f)
+	var bar *term.Progress
+	if !o.verbose {
+		bar = term.NewProgress(stderr)
 	}
 	fmt.Fprintf(stdout, "counting %s\n", in)
 	if o.serve {
@@ -158,9 +160,9 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 		name       string
 		v, min, up int
 	}{
-		{"lines", o.made.lines, 0, 1 << 30},
-		{"visitors", o.made.visitors, 1, 1 << 24},
-		{"pages", o.made.pages, 1, 1 << 20},
+		{"lines", o.made.Lines, 0, 1 << 30},
+		{"visitors", o.made.Visitors, 1, 1 << 24},
+		{"pages", o.made.Pages, 1, 1 << 20},
 		{"nodes", o.nodes, 1, 64},
 		{"workers", o.workers, 1, maxWorkers},
 		{"queue", o.queue, 1, 1 << 20},
@@ -181,42 +183,26 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 }
 
 // input is where the lines come from.
-func (o *options) input(stdin io.Reader) (input, error) {
-	switch o.log {
-	case "":
-		return input{name: o.made.String(), synth: &o.made}, nil
-	case "-":
-		return input{name: "-", once: stdin}, nil
+func (o *options) input(stdin io.Reader) (accesslog.Input, error) {
+	if o.log == "" {
+		return accesslog.Input{Name: o.made.String(), Made: &o.made}, nil
 	}
-	// The whole path, so that a snapshot means the same file from wherever the program is started.
-	path, err := filepath.Abs(o.log)
-	if err != nil {
-		return input{}, err
+	in, err := accesslog.At(o.log, stdin)
+	if o.serve {
+		in.UpTo = 0 // it may grow meanwhile
 	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return input{}, err
-	case info.IsDir():
-		return input{}, fmt.Errorf("%s is a directory", path)
-	case !info.Mode().IsRegular(): // a pipe
-		f, err := os.Open(path)
-		return input{name: path, once: f}, err
-	case o.serve:
-		return input{name: path}, nil
-	}
-	return input{name: path, upTo: info.Size()}, nil
+	return in, err
 }
 
 // node is what the nodes are made of.
-func (o *options) node(in input, stderr io.Writer) (nodeConfig, error) {
+func (o *options) node(in accesslog.Input, stderr io.Writer) (nodeConfig, error) {
 	key, err := parseKey(o.key)
 	if err != nil {
 		return nodeConfig{}, err
 	}
 	cfg := nodeConfig{
 		bind: "127.0.0.1:0", http: "127.0.0.1:0", key: key, workers: o.workers, queue: o.queue,
-		full: fullPolicy(o.full), flush: o.flush, input: in.name, log: io.Discard,
+		full: fullPolicy(o.full), flush: o.flush, input: in.Name, log: io.Discard,
 	}
 	if o.verbose {
 		cfg.log = stderr

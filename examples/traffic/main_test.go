@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/stretchr/testify/require"
 )
 
@@ -258,8 +260,10 @@ func TestKilledProcessComesBack(t *testing.T) {
 	logs := [2]string{filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")}
 	want := newRecount()
 	for i, path := range logs {
-		made := synth{lines: 20_000 + i*280_000, visitors: 1000, pages: 100, seed: uint64(i)}
-		text, err := io.ReadAll(made.reader())
+		made := accesslog.Made{Lines: 20_000 + i*280_000, Visitors: 1000, Pages: 100, Seed: uint64(i)}
+		stream, err := accesslog.Input{Made: &made}.Open()
+		require.NoError(t, err)
+		text, err := io.ReadAll(stream)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, text, 0o600))
 		want.add(string(text), everything)
@@ -310,8 +314,8 @@ func TestKilledProcessComesBack(t *testing.T) {
 		require.Equal(t, total, s.Totals.Requests)
 		require.Equal(t, len(want.visitors), s.Totals.Visitors)
 		require.Equal(t, len(want.pages), s.Totals.Pages)
-		require.Equal(t, seconds(want.first), s.Totals.First)
-		require.Equal(t, seconds(want.last), s.Totals.Last)
+		require.Equal(t, term.Seconds(want.first), s.Totals.First)
+		require.Equal(t, term.Seconds(want.last), s.Totals.Last)
 		for _, page := range s.Totals.Top {
 			require.Equal(t, want.pages[page.Page].requests, page.Requests)
 			require.Equal(t, want.pages[page.Page].bytes, page.Bytes)

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
 )
 
 // recount counts an input in one goroutine with plain maps. It is the judge of what the nodes
@@ -39,8 +41,8 @@ func newRecount() *recount {
 }
 
 // recountOf reads in, up to a number of lines.
-func recountOf(in input, limit int64) (*recount, error) {
-	s, err := in.open()
+func recountOf(in accesslog.Input, limit int64) (*recount, error) {
+	s, err := in.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -70,22 +72,22 @@ func (r *recount) add(text string, limit int64) {
 		var s string
 		s, text = nextLine(text)
 		r.lines++
-		l, err := parseLine(s)
+		l, err := accesslog.Parse(s)
 		if err != nil {
 			r.bad.add(s, err)
 			continue
 		}
-		p := r.pages[l.page]
+		p := r.pages[l.Page]
 		if p == nil {
 			p = &pageCount{visitors: map[string]struct{}{}}
-			r.pages[l.page] = p
+			r.pages[l.Page] = p
 		}
 		p.requests++
-		p.bytes += l.bytes
-		p.visitors[l.visitor] = struct{}{}
-		r.visitors[l.visitor] = struct{}{}
-		r.classes[l.class]++
-		r.first, r.last = min(r.first, l.when), max(r.last, l.when)
+		p.bytes += l.Bytes
+		p.visitors[l.Visitor] = struct{}{}
+		r.visitors[l.Visitor] = struct{}{}
+		r.classes[l.Class]++
+		r.first, r.last = min(r.first, l.When), max(r.last, l.When)
 	}
 	r.elapsed += time.Since(start)
 }

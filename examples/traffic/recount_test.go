@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +20,7 @@ beyond the limit`, 1)
 	at := time.Date(2015, time.May, 17, 10, 5, 0, 0, time.UTC).Unix()
 	one := struct{}{}
 	require.EqualValues(t, 5, r.lines)
-	require.Equal(t, malformed{1, []badLine{{"what is this?", errTime}}}, r.bad)
+	require.Equal(t, malformed{1, []badLine{{"what is this?", accesslog.ErrTime}}}, r.bad)
 	require.Equal(t, map[string]*pageCount{
 		"/x": {3, 16, map[string]struct{}{"a": one, "b": one}},
 		"/y": {1, 0, map[string]struct{}{"a": one}},
@@ -38,7 +39,7 @@ func TestTopPages(t *testing.T) {
 func TestMalformedKeepsTheFirstFew(t *testing.T) {
 	var m malformed
 	for i := range 10 {
-		m.add(string(make([]byte, 100*i)), errEmpty)
+		m.add(string(make([]byte, 100*i)), accesslog.ErrEmpty)
 	}
 	require.EqualValues(t, 10, m.count)
 	require.Len(t, m.first, keepBad)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/go-calm/calm/lattice"
 )
 
@@ -25,8 +26,8 @@ func (r *runner) report(want *recount, agreed bool) int {
 	fmt.Fprintln(t, "node\tlines taken\tmalformed\tdropped\tgossiped\tpackets\tstreams\t")
 	for _, n := range c.nodes {
 		s := n.agent.Traffic()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n.cfg.name, thousands(n.in.lines.Load()), thousands(n.in.malformed.Load()),
-			thousands(n.in.dropped.n.Load()), size(int64(s.Bytes())), thousands(int64(s.PacketsSent)), thousands(int64(s.StreamsOpened)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n.cfg.name, term.Thousands(n.in.lines.Load()), term.Thousands(n.in.malformed.Load()),
+			term.Thousands(n.in.dropped.n.Load()), term.Size(int64(s.Bytes())), term.Thousands(int64(s.PacketsSent)), term.Thousands(int64(s.StreamsOpened)))
 	}
 	t.Flush()
 	fmt.Fprintln(out)
@@ -37,26 +38,26 @@ func (r *runner) report(want *recount, agreed bool) int {
 		shown = s.totals(topShown)
 		shown.Visitors = visitors.Len()
 	})
-	fmt.Fprintf(out, "%s requests for %s pages by %s unique visitors, %s sent to them, %s to %s\n", thousands(shown.Requests),
-		thousands(int64(shown.Pages)), thousands(int64(shown.Visitors)), size(shown.Bytes), shown.First, shown.Last)
+	fmt.Fprintf(out, "%s requests for %s pages by %s unique visitors, %s sent to them, %s to %s\n", term.Thousands(shown.Requests),
+		term.Thousands(int64(shown.Pages)), term.Thousands(int64(shown.Visitors)), term.Size(shown.Bytes), shown.First, shown.Last)
 	for i, name := range classNames {
 		if n := shown.Classes[name]; n > 0 {
-			fmt.Fprintf(out, "  %s %s", classNames[i], thousands(n))
+			fmt.Fprintf(out, "  %s %s", classNames[i], term.Thousands(n))
 		}
 	}
 	fmt.Fprint(out, "\n\n")
 	t = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "requests\tvisitors\tbytes\tpage")
 	for _, p := range shown.Top {
-		fmt.Fprintf(t, "%8s\t%8s\t%8s\t%s\n", thousands(p.Requests), thousands(int64(p.Visitors)), size(p.Bytes), printable(p.Page))
+		fmt.Fprintf(t, "%8s\t%8s\t%8s\t%s\n", term.Thousands(p.Requests), term.Thousands(int64(p.Visitors)), term.Size(p.Bytes), term.Printable(p.Page))
 	}
 	t.Flush()
 	fmt.Fprintln(out)
 	for _, b := range want.bad.first {
-		fmt.Fprintf(out, "malformed: %s: %s\n", b.err, printable(b.text))
+		fmt.Fprintf(out, "malformed: %s: %s\n", b.err, term.Printable(b.text))
 	}
 	if more := want.bad.count - int64(len(want.bad.first)); more > 0 {
-		fmt.Fprintf(out, "malformed: and %s more\n", thousands(more))
+		fmt.Fprintf(out, "malformed: and %s more\n", term.Thousands(more))
 	}
 	r.reportSpeed(want)
 	return r.check(want, agreed)
@@ -74,23 +75,23 @@ func (r *runner) reportCut(agreed bool) {
 		fmt.Fprintln(out, "nothing came in, so the network was not cut")
 	default:
 		fmt.Fprintf(out, "cut after %s lines for %s: nodes 1–%d | %d–%d took %s | %s more lines, and knew of %s | %s requests in the end\n",
-			thousands(r.cutGiven[0]+r.cutGiven[1]), took(r.healed.Sub(r.cutAt)), len(c.sides[0]), len(c.sides[0])+1, len(c.nodes),
-			thousands(r.healGiven[0]-r.cutGiven[0]), thousands(r.healGiven[1]-r.cutGiven[1]),
-			thousands(r.healKnown[0]), thousands(r.healKnown[1]))
+			term.Thousands(r.cutGiven[0]+r.cutGiven[1]), term.Took(r.healed.Sub(r.cutAt)), len(c.sides[0]), len(c.sides[0])+1, len(c.nodes),
+			term.Thousands(r.healGiven[0]-r.cutGiven[0]), term.Thousands(r.healGiven[1]-r.cutGiven[1]),
+			term.Thousands(r.healKnown[0]), term.Thousands(r.healKnown[1]))
 		var packets, streams uint64
 		for _, n := range c.nodes {
 			s := n.agent.Traffic()
 			packets += s.PacketsDropped
 			streams += s.StreamsRefused
 		}
-		fmt.Fprintf(out, "the cut dropped %s packets and refused %s streams\n", thousands(int64(packets)), thousands(int64(streams)))
+		fmt.Fprintf(out, "the cut dropped %s packets and refused %s streams\n", term.Thousands(int64(packets)), term.Thousands(int64(streams)))
 	}
 	from, since := r.ingested, "the last line"
 	if r.healed.After(from) {
 		from, since = r.healed, "the heal"
 	}
 	if agreed {
-		fmt.Fprintf(out, "all nodes held the same state %s after %s\n", took(r.agreed.Sub(from)), since)
+		fmt.Fprintf(out, "all nodes held the same state %s after %s\n", term.Took(r.agreed.Sub(from)), since)
 	}
 }
 
@@ -104,7 +105,7 @@ func (r *runner) reportSpeed(want *recount) {
 		ratio, how = 1/ratio, "times faster"
 	}
 	fmt.Fprintf(r.cfg.out, "speed: %s lines/s into %d nodes, replicated; %s lines/s in one goroutine with plain maps: %.1f %s\n",
-		perSecond(want.lines, ingest), len(r.cluster.nodes), perSecond(want.lines, want.elapsed), ratio, how)
+		term.PerSecond(want.lines, ingest), len(r.cluster.nodes), term.PerSecond(want.lines, want.elapsed), ratio, how)
 }
 
 // check compares every node with the recount, and prints the verdict.
@@ -127,7 +128,7 @@ func (r *runner) check(want *recount, agreed bool) int {
 	}
 	var wrong []string
 	if lines != want.lines {
-		wrong = append(wrong, fmt.Sprintf("the nodes took %s lines, the recount %s", thousands(lines), thousands(want.lines)))
+		wrong = append(wrong, fmt.Sprintf("the nodes took %s lines, the recount %s", term.Thousands(lines), term.Thousands(want.lines)))
 	}
 	for _, n := range r.cluster.nodes {
 		n.view(func(s *site, visitors *lattice.Set[string]) {
@@ -144,7 +145,7 @@ func (r *runner) check(want *recount, agreed bool) int {
 	n := len(r.cluster.nodes)
 	if dropped > 0 {
 		fmt.Fprintf(out, "check: totals equal on %d nodes; with the %s requests that -full=%s dropped they are equal to a single-threaded recount\n",
-			n, thousands(dropped), r.cfg.node.full)
+			n, term.Thousands(dropped), r.cfg.node.full)
 		return exitDropped
 	}
 	fmt.Fprintf(out, "check: ok, totals equal on %d nodes and equal to a single-threaded recount of the input\n", n)
@@ -176,20 +177,20 @@ func differences(s *site, visitors *lattice.Set[string], want *recount, missing 
 	pages := 0
 	for name, p := range want.pages {
 		lost := missing[name]
-		differ("requests for "+printable(name), s.Requests.At(name).Value(), p.requests-lost.requests)
-		differ("bytes of "+printable(name), s.Bytes.At(name).Value(), p.bytes-lost.bytes)
+		differ("requests for "+term.Printable(name), s.Requests.At(name).Value(), p.requests-lost.requests)
+		differ("bytes of "+term.Printable(name), s.Bytes.At(name).Value(), p.bytes-lost.bytes)
 		seen := s.Visitors.At(name)
 		for v := range seen.All() {
 			if _, ok := p.visitors[v]; !ok {
-				wrong = append(wrong, fmt.Sprintf("a visitor of %s that was not there", printable(name)))
+				wrong = append(wrong, fmt.Sprintf("a visitor of %s that was not there", term.Printable(name)))
 			}
 		}
 		if exact {
-			differ("visitors of "+printable(name), seen.Len(), len(p.visitors))
+			differ("visitors of "+term.Printable(name), seen.Len(), len(p.visitors))
 		}
 		if p.requests > lost.requests {
 			pages++
-			differ("in the set of pages: "+printable(name), s.Pages.Contains(name), true)
+			differ("in the set of pages: "+term.Printable(name), s.Pages.Contains(name), true)
 		}
 	}
 	differ("pages with requests", s.Requests.Len(), pages)

@@ -6,19 +6,22 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/term"
 )
 
 // runConfig says what a run in one process does.
 type runConfig struct {
 	nodes     int
 	node      nodeConfig
-	input     input
+	input     accesslog.Input
 	partition bool
 	cutFor    time.Duration
 	patience  time.Duration // for the nodes to agree in the end
 	stay      bool
 	out       io.Writer
-	progress  *progress
+	progress  *term.Progress
 }
 
 // cutAfter is after how many lines the network is cut if nobody knows how many will come.
@@ -46,14 +49,14 @@ func run(ctx context.Context, cfg runConfig) (int, error) {
 		return exitFailed, err
 	}
 	r.heal(ctx)
-	cfg.progress.show("all is counted, the nodes are still telling each other")
+	cfg.progress.Show("all is counted, the nodes are still telling each other")
 	agreed := c.wait(context.WithoutCancel(ctx), cfg.patience, c.agree) == nil
 	r.agreed = time.Now()
-	cfg.progress.done()
+	cfg.progress.Done()
 
 	want := r.inline
 	if want == nil {
-		cfg.progress.show("counting the input once more, in one goroutine")
+		cfg.progress.Show("counting the input once more, in one goroutine")
 		limit := int64(everything)
 		if ctx.Err() != nil {
 			limit = r.given[0] + r.given[1]
@@ -61,7 +64,7 @@ func run(ctx context.Context, cfg runConfig) (int, error) {
 		if want, err = recountOf(cfg.input, limit); err != nil {
 			return exitFailed, err
 		}
-		cfg.progress.done()
+		cfg.progress.Done()
 	}
 	code := r.report(want, agreed)
 	if cfg.stay && ctx.Err() == nil {
@@ -88,12 +91,12 @@ type runner struct {
 
 // ingest hands the input to the nodes, and cuts the network half-way.
 func (r *runner) ingest(ctx context.Context) error {
-	s, err := r.cfg.input.open()
+	s, err := r.cfg.input.Open()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if !r.cfg.input.again() {
+	if !r.cfg.input.Again() {
 		r.inline = newRecount()
 	}
 	reading, stop := context.WithCancel(ctx)
@@ -122,7 +125,7 @@ func (r *runner) ingest(ctx context.Context) error {
 			r.endCut()
 			healAt = nil
 		case <-show.C:
-			r.showProgress(s.fraction())
+			r.showProgress(s.Fraction())
 		case c, ok := <-chunks:
 			if open = ok; !ok {
 				break
@@ -133,7 +136,7 @@ func (r *runner) ingest(ctx context.Context) error {
 			}
 			if held != nil {
 				give(*held)
-				if f := s.fraction(); f >= 0.5 || f < 0 && r.inline.lines >= cutAfter {
+				if f := s.Fraction(); f >= 0.5 || f < 0 && r.inline.lines >= cutAfter {
 					r.beginCut()
 					healAt = time.After(r.cfg.cutFor)
 					give(c)
@@ -191,7 +194,7 @@ func (r *runner) heal(ctx context.Context) {
 	}
 	rest := time.NewTimer(time.Until(r.cutAt.Add(r.cfg.cutFor)))
 	defer rest.Stop()
-	r.cfg.progress.show("all is counted, the network stays cut for a moment")
+	r.cfg.progress.Show("all is counted, the network stays cut for a moment")
 	select {
 	case <-rest.C:
 	case <-ctx.Done():
@@ -201,7 +204,7 @@ func (r *runner) heal(ctx context.Context) {
 
 func (r *runner) showProgress(fraction float64) {
 	lines := r.cluster.lines()
-	text := fmt.Sprintf("%s lines, %s/s", thousands(lines), perSecond(lines, time.Since(r.start)))
+	text := fmt.Sprintf("%s lines, %s/s", term.Thousands(lines), term.PerSecond(lines, time.Since(r.start)))
 	if fraction >= 0 {
 		text = fmt.Sprintf("%3.0f %%  ", 100*fraction) + text
 	}
@@ -209,9 +212,9 @@ func (r *runner) showProgress(fraction float64) {
 		text += ", the network is cut in two"
 	}
 	if n := r.dropped(); n > 0 {
-		text += fmt.Sprintf(", %s dropped", thousands(n))
+		text += fmt.Sprintf(", %s dropped", term.Thousands(n))
 	}
-	r.cfg.progress.show(text)
+	r.cfg.progress.Show(text)
 }
 
 func (r *runner) dropped() (n int64) {

@@ -11,15 +11,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/lattice"
 )
 
 // testConfig is a run of a small made-up log.
 func testConfig(out io.Writer) runConfig {
-	made := synth{lines: 20_000, visitors: 500, pages: 60, seed: 3}
+	made := accesslog.Made{Lines: 20_000, Visitors: 500, Pages: 60, Seed: 3}
 	return runConfig{
 		nodes:     3,
-		input:     input{name: made.String(), synth: &made},
+		input:     accesslog.Input{Name: made.String(), Made: &made},
 		partition: true,
 		cutFor:    200 * time.Millisecond,
 		patience:  time.Minute,
@@ -78,7 +79,7 @@ func TestRunOfFew(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := testConfig(nil)
 			cfg.nodes, cfg.cutFor = c.nodes, 50*time.Millisecond
-			cfg.input = input{name: "-", once: strings.NewReader(c.stdin)}
+			cfg.input = accesslog.Input{Name: "-", Once: strings.NewReader(c.stdin)}
 			out := runs(t, context.Background(), cfg, exitOK)
 			require.Contains(t, out, c.says)
 		})
@@ -108,7 +109,7 @@ func TestInterruptEndsTheInput(t *testing.T) {
 	defer w.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := testConfig(nil)
-	cfg.input = input{name: "-", once: r}
+	cfg.input = accesslog.Input{Name: "-", Once: r}
 	cfg.nodes, cfg.cutFor = 2, 50*time.Millisecond
 	go func() {
 		for range 100 {
@@ -121,8 +122,8 @@ func TestInterruptEndsTheInput(t *testing.T) {
 
 // TestCheckFindsWhatIsWrong tampers with a node, for a check that cannot fail proves nothing.
 func TestCheckFindsWhatIsWrong(t *testing.T) {
-	made := synth{lines: 500, visitors: 20, pages: 5, seed: 1}
-	want, err := recountOf(input{name: made.String(), synth: &made}, everything)
+	made := accesslog.Made{Lines: 500, Visitors: 20, Pages: 5, Seed: 1}
+	want, err := recountOf(accesslog.Input{Name: made.String(), Made: &made}, everything)
 	require.NoError(t, err)
 	for name, tamper := range map[string]func(*site, *lattice.Set[string]){
 		"a request too many":   func(s *site, _ *lattice.Set[string]) { s.Requests.At("/").Add(1) },
@@ -178,13 +179,13 @@ func TestHalve(t *testing.T) {
 }
 
 func BenchmarkRun(b *testing.B) {
-	made := synth{lines: 1_000_000, visitors: 5000, pages: 200, seed: 1}
+	made := accesslog.Made{Lines: 1_000_000, Visitors: 5000, Pages: 200, Seed: 1}
 	for range b.N {
 		var out bytes.Buffer
 		cfg := testConfig(&out)
 		cfg.nodes, cfg.partition = 5, false
 		cfg.node.flush, cfg.node.queue = 100*time.Millisecond, 4096
-		cfg.input = input{name: made.String(), synth: &made}
+		cfg.input = accesslog.Input{Name: made.String(), Made: &made}
 		code, err := run(context.Background(), cfg)
 		require.NoError(b, err)
 		require.Zero(b, code, out.String())
@@ -194,5 +195,5 @@ func BenchmarkRun(b *testing.B) {
 			}
 		}
 	}
-	b.ReportMetric(float64(b.N*made.lines)/b.Elapsed().Seconds(), "lines/s")
+	b.ReportMetric(float64(b.N*made.Lines)/b.Elapsed().Seconds(), "lines/s")
 }

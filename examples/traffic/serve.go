@@ -6,15 +6,17 @@ import (
 	"io"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/go-calm/calm/lattice"
 )
 
 // serveConfig says what a node in a process of its own does.
 type serveConfig struct {
 	node     nodeConfig
-	input    input
+	input    accesslog.Input
 	out      io.Writer
-	progress *progress
+	progress *term.Progress
 }
 
 // leaveTimeout is how long a node that is told to stop goes on until the others have all it knows.
@@ -31,9 +33,9 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 	if len(n.former) > 0 {
 		n.view(func(s *site, _ *lattice.Set[string]) {
 			fmt.Fprintf(cfg.out, "from the snapshot: %s lines of this node, %s requests of all, under the new name %s\n",
-				thousands(n.saved.lines), thousands(s.totals(0).Requests), n.id)
+				term.Thousands(n.saved.lines), term.Thousands(s.totals(0).Requests), n.id)
 		})
-		if n.saved.lines > 0 && !cfg.input.again() {
+		if n.saved.lines > 0 && !cfg.input.Again() {
 			fmt.Fprintf(cfg.out, "%s cannot be read again: what was read after those lines and not saved is not counted\n", cfg.input)
 		}
 	}
@@ -45,14 +47,14 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 		fmt.Fprintf(cfg.out, "%s is read to its end\n", cfg.input)
 	}
 	n.watch(ctx, cfg.progress)
-	cfg.progress.done()
+	cfg.progress.Done()
 
 	all := n.leave(leaveTimeout)
 	s := n.status()
-	fmt.Fprintf(cfg.out, "took %s lines, %s malformed, %s dropped; knew of %s requests by %s visitors\n", thousands(s.Ingest.Lines),
-		thousands(s.Ingest.Malformed), thousands(s.Ingest.Dropped), thousands(s.Totals.Requests), thousands(int64(s.Totals.Visitors)))
+	fmt.Fprintf(cfg.out, "took %s lines, %s malformed, %s dropped; knew of %s requests by %s visitors\n", term.Thousands(s.Ingest.Lines),
+		term.Thousands(s.Ingest.Malformed), term.Thousands(s.Ingest.Dropped), term.Thousands(s.Totals.Requests), term.Thousands(int64(s.Totals.Visitors)))
 	if cfg.node.dir != "" {
-		fmt.Fprintf(cfg.out, "saved all but %s of the lines that were read\n", thousands(s.Ingest.Unsaved))
+		fmt.Fprintf(cfg.out, "saved all but %s of the lines that were read\n", term.Thousands(s.Ingest.Unsaved))
 	}
 	if !all {
 		fmt.Fprintln(cfg.out, "not every peer is known to have all of it")
@@ -66,13 +68,13 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 // ingestAll feeds the node its input, from where its snapshot says that it stopped, until the end
 // of the input or of ctx.
 func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
-	s, err := cfg.input.open()
+	s, err := cfg.input.Open()
 	if err != nil {
 		return err
 	}
 	defer func() { s.Close() }()
 	l := newLines(s)
-	if from := n.saved; from.offset > 0 && cfg.input.again() {
+	if from := n.saved; from.offset > 0 && cfg.input.Again() {
 		same, err := l.resume(ctx, from.offset, from.head)
 		if err != nil {
 			return err
@@ -80,7 +82,7 @@ func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
 		if !same {
 			fmt.Fprintf(cfg.out, "%s is not what it was (rotated?): it is counted from its beginning\n", cfg.input)
 			s.Close()
-			if s, err = cfg.input.open(); err != nil {
+			if s, err = cfg.input.Open(); err != nil {
 				return err
 			}
 			l = newLines(s)
@@ -107,7 +109,7 @@ func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
 const showEvery = 250 * time.Millisecond
 
 // watch shows progress until ctx is done.
-func (n *node) watch(ctx context.Context, p *progress) {
+func (n *node) watch(ctx context.Context, p *term.Progress) {
 	show := time.NewTicker(showEvery)
 	defer show.Stop()
 	for {
@@ -121,20 +123,20 @@ func (n *node) watch(ctx context.Context, p *progress) {
 }
 
 // show shows how the node is doing.
-func (n *node) show(p *progress) {
+func (n *node) show(p *term.Progress) {
 	if p == nil {
 		return
 	}
 	s := n.web.status()
-	text := fmt.Sprintf("%s lines taken, %s requests known, %d members", thousands(s.Ingest.Lines), thousands(s.Totals.Requests), s.Gossip.Members)
+	text := fmt.Sprintf("%s lines taken, %s requests known, %d members", term.Thousands(s.Ingest.Lines), term.Thousands(s.Totals.Requests), s.Gossip.Members)
 	switch {
 	case s.Ingest.SaveFailed != "":
 		text += ", SAVING FAILS: " + s.Ingest.SaveFailed
 	case s.Ingest.Unsaved > 0:
-		text += fmt.Sprintf(", %s lines not saved yet", thousands(s.Ingest.Unsaved))
+		text += fmt.Sprintf(", %s lines not saved yet", term.Thousands(s.Ingest.Unsaved))
 	}
 	if s.Gossip.Members > 1 && s.Converged {
 		text += ", all agree"
 	}
-	p.show(text)
+	p.Show(text)
 }

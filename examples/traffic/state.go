@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/examples/internal/term"
 )
 
 // site is what is known of the site, and replicated. Its fields are the schema: the tags name them
@@ -142,7 +143,7 @@ func (s *site) totals(top int) totals {
 		t.Classes[class] = c.Value()
 	}
 	if seen := s.span(); seen != noSpan {
-		t.First, t.Last = seconds(seen.first), seconds(seen.last)
+		t.First, t.Last = term.Seconds(seen.first), term.Seconds(seen.last)
 	}
 	for _, r := range topPages(requests, top) {
 		t.Top = append(t.Top, pageTotals{r.page, r.requests, s.Bytes.At(r.page).Value(), s.Visitors.At(r.page).Len()})

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/go-calm/calm/lattice"
 )
 
@@ -176,7 +177,7 @@ func (n *node) status() status {
 		s.Gossip.Refused = n.refused
 	})
 	for _, b := range n.in.firstBad().first {
-		s.Ingest.BadLines = append(s.Ingest.BadLines, fmt.Sprintf("%s: %s", b.err, printable(b.text)))
+		s.Ingest.BadLines = append(s.Ingest.BadLines, fmt.Sprintf("%s: %s", b.err, term.Printable(b.text)))
 	}
 	for _, p := range n.peerList() {
 		age := time.Since(p.beatAt)

@@ -1,4 +1,4 @@
-package main
+package accesslog
 
 import (
 	"bytes"
@@ -11,28 +11,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSynthIsTheSameForTheSameSeed(t *testing.T) {
-	s := synth{lines: 3000, visitors: 200, pages: 30, seed: 7}
+func TestMadeIsTheSameForTheSameSeed(t *testing.T) {
+	s := Made{Lines: 3000, Visitors: 200, Pages: 30, Seed: 7}
 	a, err := io.ReadAll(s.reader())
 	require.NoError(t, err)
 	b, err := io.ReadAll(iotest.OneByteReader(s.reader()))
 	require.NoError(t, err)
 	require.Equal(t, a, b)
-	require.Equal(t, s.lines, bytes.Count(a, []byte("\n")))
+	require.Equal(t, s.Lines, bytes.Count(a, []byte("\n")))
 
-	s.seed++
+	s.Seed++
 	c, err := io.ReadAll(s.reader())
 	require.NoError(t, err)
 	require.NotEqual(t, a, c)
 }
 
-func TestSynthIsAnAccessLog(t *testing.T) {
-	s := synth{lines: 2*damageEvery + 10, visitors: 300, pages: 40, seed: 1}
+func TestMadeIsAnAccessLog(t *testing.T) {
+	s := Made{Lines: 2*damageEvery + 10, Visitors: 300, Pages: 40, Seed: 1}
 	text, err := io.ReadAll(s.reader())
 	require.NoError(t, err)
 	var bad int
 	for l := range bytes.Lines(text) {
-		if _, err := parseLine(string(bytes.TrimSuffix(l, []byte("\n")))); err != nil {
+		if _, err := Parse(string(bytes.TrimSuffix(l, []byte("\n")))); err != nil {
 			bad++
 		}
 	}
@@ -41,10 +41,10 @@ func TestSynthIsAnAccessLog(t *testing.T) {
 
 func TestZipfDrawsWithItsWeights(t *testing.T) {
 	const n, s, draws = 50, 1.1, 200_000
-	z, rng := newZipf(s, n), rand.New(rand.NewPCG(1, 2))
+	z, rng := NewZipf(s, n), rand.New(rand.NewPCG(1, 2))
 	var got [n]float64
 	for range draws {
-		got[z.draw(rng)]++
+		got[z.Draw(rng)]++
 	}
 	var sum, chi float64
 	for i := range n {

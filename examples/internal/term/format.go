@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// thousands writes n in groups of three digits.
-func thousands(n int64) string {
+// Thousands writes n in groups of three digits.
+func Thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	start := len(s) % 3
 	if n < 0 {
@@ -25,8 +25,8 @@ func thousands(n int64) string {
 	return b.String()
 }
 
-// size writes a number of bytes with a unit.
-func size(n int64) string {
+// Size writes a number of bytes with a unit.
+func Size(n int64) string {
 	switch {
 	case n >= 10<<20:
 		return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
@@ -38,8 +38,8 @@ func size(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// took writes a duration with three digits at most.
-func took(d time.Duration) string {
+// Took writes a duration with three digits at most.
+func Took(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:
 		return d.Round(time.Second).String()
@@ -51,13 +51,13 @@ func took(d time.Duration) string {
 	return d.Round(10 * time.Microsecond).String()
 }
 
-// perSecond writes a rate.
-func perSecond(n int64, d time.Duration) string {
-	return thousands(int64(float64(n) / max(d.Seconds(), 1e-9)))
+// PerSecond writes a rate.
+func PerSecond(n int64, d time.Duration) string {
+	return Thousands(int64(float64(n) / max(d.Seconds(), 1e-9)))
 }
 
-// printable makes text from outside safe for a terminal: a log line may hold escape sequences.
-func printable(s string) string {
+// Printable makes text from outside safe for a terminal: a log line may hold escape sequences.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if strconv.IsPrint(r) {
 			return r
@@ -66,5 +66,5 @@ func printable(s string) string {
 	}, s)
 }
 
-// seconds writes a Unix time.
-func seconds(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02 15:04:05 MST") }
+// Seconds writes a Unix time.
+func Seconds(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02 15:04:05 MST") }

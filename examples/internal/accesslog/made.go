@@ -1,39 +1,43 @@
-package main
+package accesslog
 
 import (
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-calm/calm/examples/internal/term"
 )
 
-// synth describes a made-up access log: which visitor asks for which page is drawn from two Zipf
+// Made describes a made-up access log: which visitor asks for which page is drawn from two Zipf
 // distributions, as real traffic is roughly shaped. The same description gives the same bytes.
-type synth struct {
-	lines    int
-	visitors int
-	pages    int
-	seed     uint64
+type Made struct {
+	Lines    int
+	Visitors int
+	Pages    int
+	Seed     uint64
 }
+
+// madeAtATime is how many bytes are made at once.
+const madeAtATime = 32 << 10
 
 // damageEvery is how often a made-up line is cut short, as real logs have them.
 const damageEvery = 50_000
 
-func (s synth) String() string {
+func (s Made) String() string {
 	return fmt.Sprintf("a made-up stream of %s lines: %s visitors and %s pages, Zipf-distributed, seed %d",
-		thousands(int64(s.lines)), thousands(int64(s.visitors)), thousands(int64(s.pages)), s.seed)
+		term.Thousands(int64(s.Lines)), term.Thousands(int64(s.Visitors)), term.Thousands(int64(s.Pages)), s.Seed)
 }
 
 // reader returns the log from its first byte.
-func (s synth) reader() *synthReader {
-	r := &synthReader{
-		synth:   s,
-		rng:     rand.New(rand.NewPCG(s.seed, 0x7261666669632e)),
-		visitor: newZipf(1.05, s.visitors),
-		page:    newZipf(1.2, s.pages),
+func (s Made) reader() *madeReader {
+	r := &madeReader{
+		Made:    s,
+		rng:     rand.New(rand.NewPCG(s.Seed, 0x7261666669632e)),
+		visitor: NewZipf(1.05, s.Visitors),
+		page:    NewZipf(1.2, s.Pages),
 		when:    time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC),
 	}
 	r.setTime()
@@ -44,13 +48,13 @@ func (s synth) reader() *synthReader {
 	}
 	// All of a line but its time is known beforehand, so that making a line costs little beside
 	// counting it.
-	r.heads = make([]string, s.visitors)
-	r.tails = make([]string, s.visitors)
+	r.heads = make([]string, s.Visitors)
+	r.tails = make([]string, s.Visitors)
 	for i := range r.heads {
 		r.heads[i] = fmt.Sprintf("10.%d.%d.%d - - [", i>>16&255, i>>8&255, i&255)
 		r.tails[i] = fmt.Sprintf(` "-" "%s"`+"\n", agents[i%len(agents)])
 	}
-	r.requests = make([]string, s.pages)
+	r.requests = make([]string, s.Pages)
 	for i := range r.requests {
 		switch {
 		case i == 0:
@@ -64,11 +68,11 @@ func (s synth) reader() *synthReader {
 	return r
 }
 
-// synthReader makes the lines of a [synth] as they are read.
-type synthReader struct {
-	synth
+// madeReader makes the lines of a [Made] as they are read.
+type madeReader struct {
+	Made
 	rng           *rand.Rand
-	visitor, page zipf
+	visitor, page Zipf
 	heads, tails  []string // by visitor
 	requests      []string // by page
 
@@ -81,13 +85,13 @@ type synthReader struct {
 }
 
 // Read fills p with whole and parts of lines.
-func (r *synthReader) Read(p []byte) (int, error) {
+func (r *madeReader) Read(p []byte) (int, error) {
 	if len(r.pending) == 0 {
-		if r.made == r.lines {
+		if r.made == r.Lines {
 			return 0, io.EOF
 		}
 		r.buf = r.buf[:0]
-		for len(r.buf) < chunkSize && r.made < r.lines {
+		for len(r.buf) < madeAtATime && r.made < r.Lines {
 			r.buf = r.appendLine(r.buf)
 		}
 		r.pending = r.buf
@@ -99,15 +103,15 @@ func (r *synthReader) Read(p []byte) (int, error) {
 }
 
 // fraction is how much of the log has been made.
-func (r *synthReader) fraction() float64 { return float64(r.shown.Load()) / float64(r.lines) }
+func (r *madeReader) fraction() float64 { return float64(r.shown.Load()) / float64(r.Lines) }
 
-func (r *synthReader) appendLine(b []byte) []byte {
+func (r *madeReader) appendLine(b []byte) []byte {
 	dice := r.rng.Uint64()
 	if dice&31 == 0 { // 32 lines a second on average
 		r.when = r.when.Add(time.Second)
 		r.setTime()
 	}
-	visitor, page := r.visitor.draw(r.rng), r.page.draw(r.rng)
+	visitor, page := r.visitor.Draw(r.rng), r.page.Draw(r.rng)
 	status, size := "200 ", 512+page*37%60_000
 	switch dice >> 8 & 127 {
 	case 0:
@@ -132,51 +136,4 @@ func (r *synthReader) appendLine(b []byte) []byte {
 	return b
 }
 
-func (r *synthReader) setTime() { r.when.AppendFormat(r.text[:0], "02/Jan/2006:15:04:05") }
-
-// zipf draws i < n with a probability proportional to 1/(i+1)^s, in constant time (Walker's alias
-// method: n equal columns, each shared by at most two values).
-type zipf struct {
-	keep  []float64 // the share of column i that is i's own
-	alias []int32   // whose the rest is
-}
-
-func newZipf(s float64, n int) zipf {
-	share := make([]float64, n)
-	var sum float64
-	for i := range share {
-		share[i] = math.Pow(float64(i+1), -s)
-		sum += share[i]
-	}
-	z := zipf{keep: make([]float64, n), alias: make([]int32, n)}
-	var small, large []int32
-	for i := range share {
-		share[i] *= float64(n) / sum
-		if share[i] < 1 {
-			small = append(small, int32(i))
-		} else {
-			large = append(large, int32(i))
-		}
-	}
-	for len(small) > 0 && len(large) > 0 {
-		poor, rich := small[len(small)-1], large[len(large)-1]
-		small = small[:len(small)-1]
-		z.keep[poor], z.alias[poor] = share[poor], rich
-		if share[rich] -= 1 - share[poor]; share[rich] < 1 {
-			large = large[:len(large)-1]
-			small = append(small, rich)
-		}
-	}
-	for _, i := range append(small, large...) { // exactly full, up to rounding
-		z.keep[i], z.alias[i] = 1, i
-	}
-	return z
-}
-
-func (z zipf) draw(rng *rand.Rand) int {
-	i := rng.IntN(len(z.keep))
-	if rng.Float64() < z.keep[i] {
-		return i
-	}
-	return int(z.alias[i])
-}
+func (r *madeReader) setTime() { r.when.AppendFormat(r.text[:0], "02/Jan/2006:15:04:05") }

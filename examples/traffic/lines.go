@@ -1,135 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"strings"
-	"sync/atomic"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
 )
-
-// read hands the chunks of l to a channel, which is closed after the last one. It ends when ctx does,
-// except while it waits for a line that is yet to be written, which nothing interrupts. Ask err
-// once the channel is closed.
-func (l *lines) read(ctx context.Context) (chunks <-chan chunk, err func() error) {
-	out := make(chan chunk)
-	failed := make(chan error, 1)
-	go func() {
-		defer close(out)
-		for {
-			c, err := l.next()
-			if err != nil {
-				if errors.Is(err, io.EOF) {
-					err = nil
-				}
-				failed <- err
-				return
-			}
-			select {
-			case out <- c:
-			case <-ctx.Done():
-				failed <- nil
-				return
-			}
-		}
-	}()
-	return out, func() error { return <-failed }
-}
-
-// input is where the lines come from: a file, standard input, or a made-up stream.
-type input struct {
-	name  string    // what a snapshot knows it by; "-" is standard input
-	once  io.Reader // what can be read only once: standard input, or a pipe that has a name
-	upTo  int64     // of a file: how much of it counts, for it may grow meanwhile; 0 is all
-	synth *synth
-}
-
-func (in input) String() string {
-	switch {
-	case in.synth != nil:
-		return in.synth.String()
-	case in.name == "-":
-		return "standard input"
-	}
-	return in.name
-}
-
-// again reports whether the input can be read a second time.
-func (in input) again() bool { return in.once == nil }
-
-// open returns the input from its first byte, unpacked if it is gzip by its first two bytes.
-func (in input) open() (*stream, error) {
-	if in.synth != nil {
-		r := in.synth.reader()
-		return &stream{Reader: r, fraction: r.fraction}, nil
-	}
-	s := &stream{fraction: func() float64 { return -1 }}
-	raw := in.once
-	if in.again() {
-		f, err := os.Open(in.name)
-		if err != nil {
-			return nil, err
-		}
-		s.close = f.Close
-		info, err := f.Stat()
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		size := info.Size()
-		counted := &countingReader{r: f}
-		raw = counted
-		if in.upTo > 0 {
-			size = min(size, in.upTo)
-			raw = io.LimitReader(counted, size)
-		}
-		s.fraction = func() float64 { return float64(counted.n.Load()) / float64(max(size, 1)) }
-	}
-	// A small buffer, so that the fraction stays true of a small file as well.
-	b := bufio.NewReaderSize(raw, 4<<10)
-	s.Reader = b
-	magic, err := b.Peek(2)
-	if err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
-		unpacked, err := gzip.NewReader(b)
-		if err != nil {
-			s.Close()
-			return nil, fmt.Errorf("%s: %w", in, err)
-		}
-		s.Reader = unpacked
-	}
-	return s, nil
-}
-
-// stream is an input being read.
-type stream struct {
-	io.Reader
-	fraction func() float64 // how much has been read, 0 to 1, or -1 if nobody knows
-	close    func() error
-}
-
-func (s *stream) Close() error {
-	if s.close == nil {
-		return nil
-	}
-	return s.close()
-}
-
-type countingReader struct {
-	r io.Reader
-	n atomic.Int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
-	return n, err
-}
 
 // chunkSize is how much of the input is handed on at a time: large enough that the handing costs
 // nothing beside the counting, small enough that a small log reaches every node.
@@ -193,7 +73,7 @@ func (l *lines) take() (chunk, bool) {
 	case errors.Is(l.err, io.EOF) && l.n > 0:
 		end = l.n // the last line lacks its newline
 	case l.n == len(l.buf):
-		text := string(l.buf[:maxLine+1])
+		text := string(l.buf[:accesslog.MaxLine+1])
 		l.discard = true
 		l.drop(l.n)
 		return chunk{text, l.offset, l.headSum(l.offset)}, true
@@ -214,6 +94,34 @@ func (l *lines) drop(n int) {
 func nextLine(text string) (line, rest string) {
 	line, rest, _ = strings.Cut(text, "\n")
 	return line, rest
+}
+
+// read hands the chunks of l to a channel, which is closed after the last one. It ends when ctx does,
+// except while it waits for a line that is yet to be written, which nothing interrupts. Ask err
+// once the channel is closed.
+func (l *lines) read(ctx context.Context) (chunks <-chan chunk, err func() error) {
+	out := make(chan chunk)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(out)
+		for {
+			c, err := l.next()
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					err = nil
+				}
+				failed <- err
+				return
+			}
+			select {
+			case out <- c:
+			case <-ctx.Done():
+				failed <- nil
+				return
+			}
+		}
+	}()
+	return out, func() error { return <-failed }
 }
 
 // headSize is how much of an input's beginning tells it from another of the same name.

@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/stretchr/testify/require"
 )
 
@@ -73,8 +71,8 @@ func TestLinesCutsShortALineThatIsTooLong(t *testing.T) {
 	for _, in := range []string{"a\n" + long + "\nb\n", "a\n" + long} {
 		all := readAll(t, newLines(strings.NewReader(in)))
 		got := text(all)
-		require.True(t, strings.HasPrefix(got, "a\n"+long[:maxLine+1]), "the beginning is handed on")
-		require.Less(t, len(got), 2*maxLine)
+		require.True(t, strings.HasPrefix(got, "a\n"+long[:accesslog.MaxLine+1]), "the beginning is handed on")
+		require.Less(t, len(got), 2*accesslog.MaxLine)
 		require.Equal(t, strings.HasSuffix(in, "b\n"), strings.HasSuffix(got, "b\n"))
 		if strings.HasSuffix(in, "b\n") {
 			require.EqualValues(t, len(in), all[len(all)-1].end, "offsets count what was passed over")
@@ -89,43 +87,6 @@ func TestLinesPassesOnAReadError(t *testing.T) {
 	require.Equal(t, "a\n", c.text, "a line that broke off is not a line")
 	_, err = l.next()
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-}
-
-func TestInputIsUnpackedByContent(t *testing.T) {
-	var packed bytes.Buffer
-	for _, part := range []string{"one\n", "two\n"} { // two members, as cat a.gz b.gz gives
-		z := gzip.NewWriter(&packed)
-		io.WriteString(z, part)
-		z.Close()
-	}
-	dir := t.TempDir()
-	plain, zipped := filepath.Join(dir, "plain.gz"), filepath.Join(dir, "zipped.log")
-	require.NoError(t, os.WriteFile(plain, []byte("one\ntwo\n"), 0o600))
-	require.NoError(t, os.WriteFile(zipped, packed.Bytes(), 0o600))
-	for _, in := range []input{
-		{name: plain},
-		{name: zipped},
-		{name: "-", once: bytes.NewReader(packed.Bytes())},
-		{name: "-", once: strings.NewReader("one\ntwo\n")},
-	} {
-		s, err := in.open()
-		require.NoError(t, err)
-		require.Equal(t, "one\ntwo\n", text(readAll(t, newLines(s))))
-		if in.again() {
-			require.InDelta(t, 1, s.fraction(), 0)
-		} else {
-			require.InDelta(t, -1, s.fraction(), 0)
-		}
-		require.NoError(t, s.Close())
-	}
-}
-
-func TestInputShorterThanAMagicNumber(t *testing.T) {
-	for _, in := range []string{"", "x"} {
-		s, err := input{name: "-", once: strings.NewReader(in)}.open()
-		require.NoError(t, err)
-		require.Equal(t, in, text(readAll(t, newLines(s))))
-	}
 }
 
 func TestResume(t *testing.T) {
@@ -161,39 +122,18 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestAFileThatGrowsIsReadAsItWas counts a log that is being written to, twice.
-func TestAFileThatGrowsIsReadAsItWas(t *testing.T) {
+// TestAServedFileMayGrow reads what was written after the program began.
+func TestAServedFileMayGrow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	require.NoError(t, os.WriteFile(path, []byte("one\ntwo\n"), 0o600))
-	o := options{log: path}
-	in, err := o.input(nil)
-	require.NoError(t, err)
-	for range 2 {
-		s, err := in.open()
+	for _, serve := range []bool{false, true} {
+		require.NoError(t, os.WriteFile(path, []byte("one\ntwo\n"), 0o600))
+		o := options{log: path, serve: serve}
+		in, err := o.input(nil)
 		require.NoError(t, err)
-		require.Equal(t, "one\ntwo\n", text(readAll(t, newLines(s))))
-		require.InDelta(t, 1, s.fraction(), 0)
-		require.NoError(t, s.Close())
 		require.NoError(t, os.WriteFile(path, []byte("one\ntwo\nthree\n"), 0o600))
+		s, err := in.Open()
+		require.NoError(t, err)
+		require.Equal(t, serve, strings.HasSuffix(text(readAll(t, newLines(s))), "three\n"))
+		require.NoError(t, s.Close())
 	}
-	o.serve = true
-	in, err = o.input(nil)
-	require.NoError(t, err)
-	s, err := in.open()
-	require.NoError(t, err)
-	defer s.Close()
-	require.Equal(t, "one\ntwo\nthree\n", text(readAll(t, newLines(s))))
-}
-
-func TestAPipeWithANameIsReadOnce(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("needs a device file")
-	}
-	o := options{log: os.DevNull}
-	in, err := o.input(nil)
-	require.NoError(t, err)
-	require.False(t, in.again())
-	s, err := in.open()
-	require.NoError(t, err)
-	require.Empty(t, readAll(t, newLines(s)))
 }

@@ -1,119 +1,119 @@
-package main
+package accesslog
 
 import (
 	"errors"
 	"strings"
 )
 
-// maxLine is the longest line that is looked at. Web servers refuse request lines above 8 KB, so
+// MaxLine is the longest line that is looked at. Web servers refuse request lines above 8 KB, so
 // what is longer is damage or an attack.
-const maxLine = 16 << 10
+const MaxLine = 16 << 10
 
-// noPage is what a request without a path is counted under, such as the "-" that a server logs for
+// NoPage is what a request without a path is counted under, such as the "-" that a server logs for
 // a connection that said nothing, or the first bytes of a TLS greeting sent to a plain port.
-const noPage = "-"
+const NoPage = "-"
 
-// line is what is counted of one request.
-type line struct {
-	visitor string // the client's address, as logged
-	page    string // the request's target, query included
-	bytes   int64  // of the response's body
-	when    int64  // Unix seconds
-	class   uint8  // first digit of the status
+// Line is what is counted of one request.
+type Line struct {
+	Visitor string // the client's address, as logged
+	Page    string // the request's target, query included
+	Bytes   int64  // of the response's body
+	When    int64  // Unix seconds
+	Class   uint8  // first digit of the status
 }
 
 // What can be wrong with a line. They are values rather than formatted text so that a log full of
 // damage costs no allocation.
 var (
-	errEmpty   = errors.New("empty line")
-	errTooLong = errors.New("longer than 16 KiB")
-	errHost    = errors.New("no client address and user")
-	errTime    = errors.New("no time such as [02/Jan/2006:15:04:05 -0700]")
-	errRequest = errors.New("no quoted request")
-	errStatus  = errors.New("no three-digit status")
-	errBytes   = errors.New("no size in bytes")
-	errQuoted  = errors.New("no quoted referer and user agent after the size")
+	ErrEmpty   = errors.New("empty line")
+	ErrTooLong = errors.New("longer than 16 KiB")
+	ErrHost    = errors.New("no client address and user")
+	ErrTime    = errors.New("no time such as [02/Jan/2006:15:04:05 -0700]")
+	ErrRequest = errors.New("no quoted request")
+	ErrStatus  = errors.New("no three-digit status")
+	ErrBytes   = errors.New("no size in bytes")
+	ErrQuoted  = errors.New("no quoted referer and user agent after the size")
 )
 
-// parseLine reads one line of Common Log Format
+// Parse reads one line of Common Log Format
 //
 //	host ident user [02/Jan/2006:15:04:05 -0700] "GET /page HTTP/1.1" 200 2326
 //
 // or of Combined Log Format, which adds "referer" "user agent" and, on many servers, fields of
 // their own that are passed over. The fields of the result are parts of s.
-func parseLine(s string) (line, error) {
+func Parse(s string) (Line, error) {
 	s = strings.TrimSuffix(s, "\r")
 	if s == "" {
-		return line{}, errEmpty
+		return Line{}, ErrEmpty
 	}
-	if len(s) > maxLine {
-		return line{}, errTooLong
+	if len(s) > MaxLine {
+		return Line{}, ErrTooLong
 	}
-	var l line
+	var l Line
 
 	// The user may hold spaces (it is logged unquoted), so what ends it is the time's bracket.
 	open := strings.IndexByte(s, '[')
 	if open < 1 || s[open-1] != ' ' {
-		return line{}, errTime
+		return Line{}, ErrTime
 	}
 	who := s[:open-1]
 	host := strings.IndexByte(who, ' ')
 	if host < 1 {
-		return line{}, errHost
+		return Line{}, ErrHost
 	}
-	l.visitor = who[:host]
+	l.Visitor = who[:host]
 	if ident := strings.IndexByte(who[host+1:], ' '); ident < 1 || host+1+ident+1 == len(who) {
-		return line{}, errHost
+		return Line{}, ErrHost
 	}
 
 	s = s[open+1:]
 	if len(s) < 28 || s[26] != ']' || s[27] != ' ' {
-		return line{}, errTime
+		return Line{}, ErrTime
 	}
 	var ok bool
-	if l.when, ok = parseTime(s[:26]); !ok {
-		return line{}, errTime
+	if l.When, ok = parseTime(s[:26]); !ok {
+		return Line{}, ErrTime
 	}
 
 	request, s, ok := cutQuoted(s[28:])
 	if !ok {
-		return line{}, errRequest
+		return Line{}, ErrRequest
 	}
-	l.page = target(request)
+	l.Page = target(request)
 
 	if len(s) < 5 || s[0] != ' ' || !isDigit(s[1]) || !isDigit(s[2]) || !isDigit(s[3]) || s[4] != ' ' {
-		return line{}, errStatus
+		return Line{}, ErrStatus
 	}
-	l.class = s[1] - '0'
+	l.Class = s[1] - '0'
 
 	size, rest, more := strings.Cut(s[5:], " ")
-	if l.bytes, ok = parseSize(size); !ok {
-		return line{}, errBytes
+	if l.Bytes, ok = parseSize(size); !ok {
+		return Line{}, ErrBytes
 	}
 	if !more {
 		return l, nil
 	}
 	for range 2 { // referer, user agent
 		if _, rest, ok = cutQuoted(rest); !ok {
-			return line{}, errQuoted
+			return Line{}, ErrQuoted
 		}
 		if rest != "" && rest[0] != ' ' {
-			return line{}, errQuoted
+			return Line{}, ErrQuoted
 		}
 		rest = strings.TrimPrefix(rest, " ")
 	}
 	return l, nil
 }
 
-// target returns the second word of a request line, or [noPage].
+// target returns the second word of a request line, or [NoPage].
 func target(request string) string {
 	_, rest, ok := strings.Cut(request, " ")
 	if !ok {
-		return noPage
+		return NoPage
 	}
 	page, _, _ := strings.Cut(rest, " ")
 	if page == "" {
-		return noPage
+		return NoPage
 	}
 	return page
 }
