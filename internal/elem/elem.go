@@ -7,9 +7,10 @@
 //	bool                                      one byte, 0 or 1
 //	uint, uint8 … uint64, uintptr             LEB128 varint, shortest form
 //	int, int8 … int64                         zig-zag LEB128 varint, shortest form
-//	float32, float64                          IEEE 754 bits, 4 or 8 bytes, big endian; −0 is written as 0, NaN is refused
+//	float32, float64                          IEEE 754 bits, 4 or 8 bytes, big endian; −0 is written as 0, for NaN see [ByEncoding]
 //	string                                    its bytes, raw
-//	[N]byte                                   its bytes, raw
+//	[N]byte, []byte                           its bytes, raw
+//	time.Time                                 its instant: zig-zag varint Unix seconds, varint nanoseconds below 10⁹
 //	[N]T of one of the numbers, bool, string  its elements, one after the other, as Put writes them
 //	anything with AppendBinary, UnmarshalBinary   what AppendBinary writes
 //
@@ -47,9 +48,12 @@ const (
 	Float32
 	Float64
 	String
-	Bytes       // [N]byte
-	Custom      // AppendBinary and UnmarshalBinary
-	Array  = 16 // added to the id of what the array holds
+	Bytes        // [N]byte
+	Custom       // AppendBinary and UnmarshalBinary
+	Slice        // []byte
+	Time         // time.Time
+	Array  = 16  // added to the id of what the array holds
+	Given  = 128 // ids from here on are for encodings that a user gives
 )
 
 // Codec encodes values of T. [For] makes one; it is immutable and safe for concurrent use.
@@ -124,31 +128,53 @@ func (c Codec[T]) Compare(a, b T) int {
 	return bytes.Compare(c.append(nil, a), c.append(nil, b))
 }
 
-// For returns the codec of T, or an error that matches [ErrUnsupported].
+// For returns the codec of T for containers that tell elements apart as == does, or an error that
+// matches [ErrUnsupported]. It refuses what is not equal though its encoding is: time.Time, and, when
+// it decodes, NaN.
 func For[T any]() (Codec[T], error) {
-	if c, ok := plain[T](); ok {
+	if t := reflect.TypeFor[T](); t == reflect.TypeFor[time.Time]() {
+		return Codec[T]{}, fmt.Errorf("%w: %v has many forms of one instant; use UnixNano", ErrUnsupported, t)
+	}
+	return codecOf[T](false)
+}
+
+// ByEncoding returns the codec of T for containers that tell elements apart by their encoding, or an
+// error as [For]. There all NaNs are one value, before all other numbers, and times are equal if they
+// are the same instant.
+func ByEncoding[T any]() (Codec[T], error) { return codecOf[T](true) }
+
+// From returns a codec with an id from [Given] on, made of functions. What it decodes it encodes
+// again, and refuses bytes that differ.
+func From[T any](id byte, appendTo func(dst []byte, v T) []byte, decode func(b []byte) (T, error), compare func(a, b T) int) Codec[T] {
+	return Codec[T]{
+		id: id, append: appendTo, compare: compare,
+		parse: canonical(decode, func(dst []byte, v T) ([]byte, error) { return appendTo(dst, v), nil }),
+	}
+}
+
+func codecOf[T any](nan bool) (Codec[T], error) {
+	if c, ok := plain[T](nan); ok {
 		return c, nil
 	}
 	t := reflect.TypeFor[T]()
-	if t == reflect.TypeFor[time.Time]() {
-		// Two times may be the same instant and yet differ in their zone.
-		return Codec[T]{}, fmt.Errorf("%w: %v has many forms of one instant; use UnixNano", ErrUnsupported, t)
-	}
 	if c, ok := custom[T](t); ok {
 		return c, nil
 	}
 	if t.Kind() == reflect.Array {
-		return array[T](t)
+		return array[T](t, nan)
 	}
-	if c, ok := named[T](t); ok {
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
+		return slice[T](), nil
+	}
+	if c, ok := named[T](t, nan); ok {
 		return c, nil
 	}
-	return Codec[T]{}, fmt.Errorf("%w: %v is not a bool, number, string or an array of them, and has no AppendBinary and UnmarshalBinary", ErrUnsupported, t)
+	return Codec[T]{}, fmt.Errorf("%w: %v is not a bool, number, string, time or an array of them, and has no AppendBinary and UnmarshalBinary", ErrUnsupported, t)
 }
 
-// plain returns the codec of a predeclared type. A Codec[uint64] that is known to be a
-// Codec[T] becomes one by way of an interface, so that no value is ever boxed.
-func plain[T any]() (Codec[T], bool) {
+// plain returns the codec of a predeclared type, or of time.Time. A Codec[uint64] that is known to be
+// a Codec[T] becomes one by way of an interface, so that no value is ever boxed.
+func plain[T any](nan bool) (Codec[T], bool) {
 	var zero T
 	var c any
 	switch any(zero).(type) {
@@ -185,9 +211,11 @@ func plain[T any]() (Codec[T], bool) {
 	case int:
 		c = signed[int](math.MinInt, math.MaxInt)
 	case float64:
-		c = Codec[float64]{id: Float64, append: appendFloat64, read: readFloat64, compare: cmp.Compare[float64]}
+		c = Codec[float64]{id: Float64, append: appendFloat64, read: float64Reader(nan), compare: cmp.Compare[float64]}
 	case float32:
-		c = Codec[float32]{id: Float32, append: appendFloat32, read: readFloat32, compare: cmp.Compare[float32]}
+		c = Codec[float32]{id: Float32, append: appendFloat32, read: float32Reader(nan), compare: cmp.Compare[float32]}
+	case time.Time:
+		c = Codec[time.Time]{id: Time, append: appendTime, read: readTime, compare: time.Time.Compare}
 	default:
 		return Codec[T]{}, false
 	}
@@ -255,37 +283,68 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// Adding 0 turns −0 into 0: they are equal as map keys, so they have one encoding.
+// Adding 0 turns −0 into 0: they are equal as map keys, so they have one encoding. NaNs are not, and
+// have one nevertheless.
 func appendFloat64(dst []byte, v float64) []byte {
+	if v != v {
+		v = math.NaN()
+	}
 	return binary.BigEndian.AppendUint64(dst, math.Float64bits(v+0))
 }
 
-func readFloat64(r *wire.Reader) float64 {
-	bits := r.Uint64()
-	v := math.Float64frombits(bits)
-	if v != v || bits == 1<<63 {
-		r.Fail("%v is no element", v)
-		return 0
+func float64Reader(nan bool) func(r *wire.Reader) float64 {
+	return func(r *wire.Reader) float64 {
+		bits := r.Uint64()
+		v := math.Float64frombits(bits)
+		if bits == 1<<63 || v != v && (!nan || bits != math.Float64bits(math.NaN())) {
+			r.Fail("%v is no element", v)
+			return 0
+		}
+		return v
 	}
-	return v
 }
 
+// nan32 is what all NaNs of 32 bits are written as.
+const nan32 = 0x7fc00000
+
 func appendFloat32(dst []byte, v float32) []byte {
+	if v != v {
+		return binary.BigEndian.AppendUint32(dst, nan32)
+	}
 	return binary.BigEndian.AppendUint32(dst, math.Float32bits(v+0))
 }
 
-func readFloat32(r *wire.Reader) float32 {
-	b := r.Take(4)
-	if b == nil {
-		return 0
+func float32Reader(nan bool) func(r *wire.Reader) float32 {
+	return func(r *wire.Reader) float32 {
+		b := r.Take(4)
+		if b == nil {
+			return 0
+		}
+		bits := binary.BigEndian.Uint32(b)
+		v := math.Float32frombits(bits)
+		if bits == 1<<31 || v != v && (!nan || bits != nan32) {
+			r.Fail("%v is no element", v)
+			return 0
+		}
+		return v
 	}
-	bits := binary.BigEndian.Uint32(b)
-	v := math.Float32frombits(bits)
-	if v != v || bits == 1<<31 {
-		r.Fail("%v is no element", v)
-		return 0
+}
+
+// maxSeconds is the last Unix second that a time.Time can hold.
+const maxSeconds = math.MaxInt64 - 62135596800
+
+func appendTime(dst []byte, v time.Time) []byte {
+	return binary.AppendUvarint(binary.AppendVarint(dst, v.Unix()), uint64(v.Nanosecond()))
+}
+
+// readTime reads an instant, and gives it the zone that all that are read have.
+func readTime(r *wire.Reader) time.Time {
+	sec, nsec := r.Varint(), r.Uvarint()
+	if sec > maxSeconds || nsec >= 1e9 {
+		r.Fail("no instant: %d seconds, %d nanoseconds", sec, nsec)
+		return time.Time{}
 	}
-	return v
+	return time.Unix(sec, int64(nsec)).UTC()
 }
 
 // custom returns the codec of a type that encodes itself. What it decodes it encodes again,
@@ -308,16 +367,38 @@ func custom[T any](t reflect.Type) (Codec[T], bool) {
 			}
 			return b
 		},
+		parse: canonical(func(b []byte) (v T, err error) {
+			err = any(&v).(encoding.BinaryUnmarshaler).UnmarshalBinary(b)
+			return v, err
+		}, appendTo),
+	}, true
+}
+
+// canonical returns a decoder that refuses what appendTo would not have written.
+func canonical[T any](decode func(b []byte) (T, error), appendTo func(dst []byte, v T) ([]byte, error)) func(b []byte) (T, error) {
+	return func(b []byte) (v T, err error) {
+		var zero T
+		if v, err = decode(b); err != nil {
+			return zero, fmt.Errorf("%w: %v: %w", wire.ErrMalformed, reflect.TypeFor[T](), err)
+		}
+		if again, err := appendTo(nil, v); err != nil || !bytes.Equal(again, b) {
+			return zero, fmt.Errorf("%w: not the canonical form of %v", wire.ErrMalformed, reflect.TypeFor[T]())
+		}
+		return v, nil
+	}
+}
+
+// slice returns the codec of a type that is a []byte.
+func slice[T any]() Codec[T] {
+	return Codec[T]{
+		id:     Slice,
+		append: func(dst []byte, v T) []byte { return append(dst, reflect.ValueOf(v).Bytes()...) },
 		parse: func(b []byte) (v T, err error) {
-			if err := any(&v).(encoding.BinaryUnmarshaler).UnmarshalBinary(b); err != nil {
-				return zero, fmt.Errorf("%w: %v: %w", wire.ErrMalformed, t, err)
-			}
-			if again, err := appendTo(nil, v); err != nil || !bytes.Equal(again, b) {
-				return zero, fmt.Errorf("%w: not the canonical form of %v", wire.ErrMalformed, t)
-			}
+			reflect.ValueOf(&v).Elem().SetBytes(append([]byte{}, b...))
 			return v, nil
 		},
-	}, true
+		size: func(v T) int { return reflect.ValueOf(v).Len() },
+	}
 }
 
 // kind is what [named] and [array] know of one value behind reflection.
@@ -327,7 +408,7 @@ type kind struct {
 	read   func(r *wire.Reader, v reflect.Value) // nil for strings
 }
 
-func kindOf(t reflect.Type) (kind, bool) {
+func kindOf(t reflect.Type, nan bool) (kind, bool) {
 	switch t.Kind() {
 	case reflect.Bool:
 		return kind{
@@ -353,13 +434,13 @@ func kindOf(t reflect.Type) (kind, bool) {
 		return kind{
 			Float32,
 			func(dst []byte, v reflect.Value) []byte { return appendFloat32(dst, float32(v.Float())) },
-			func(r *wire.Reader, v reflect.Value) { v.SetFloat(float64(readFloat32(r))) },
+			func(r *wire.Reader, v reflect.Value) { v.SetFloat(float64(float32Reader(nan)(r))) },
 		}, true
 	case reflect.Float64:
 		return kind{
 			Float64,
 			func(dst []byte, v reflect.Value) []byte { return appendFloat64(dst, v.Float()) },
-			func(r *wire.Reader, v reflect.Value) { v.SetFloat(readFloat64(r)) },
+			func(r *wire.Reader, v reflect.Value) { v.SetFloat(float64Reader(nan)(r)) },
 		}, true
 	case reflect.String:
 		return kind{id: String, append: func(dst []byte, v reflect.Value) []byte { return append(dst, v.String()...) }}, true
@@ -368,8 +449,8 @@ func kindOf(t reflect.Type) (kind, bool) {
 }
 
 // named returns the codec of a type whose underlying type is a predeclared one.
-func named[T any](t reflect.Type) (Codec[T], bool) {
-	k, ok := kindOf(t)
+func named[T any](t reflect.Type, nan bool) (Codec[T], bool) {
+	k, ok := kindOf(t, nan)
 	if !ok {
 		return Codec[T]{}, false
 	}
@@ -407,8 +488,8 @@ func compare(a, b reflect.Value) int {
 }
 
 // array returns the codec of an array of at least one bool, number or string.
-func array[T any](t reflect.Type) (Codec[T], error) {
-	k, ok := kindOf(t.Elem())
+func array[T any](t reflect.Type, nan bool) (Codec[T], error) {
+	k, ok := kindOf(t.Elem(), nan)
 	if !ok || t.Len() == 0 {
 		return Codec[T]{}, fmt.Errorf("%w: %v is not an array of bools, numbers or strings", ErrUnsupported, t)
 	}

@@ -2,6 +2,7 @@ package elem
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"math"
@@ -23,6 +24,7 @@ type (
 	ratio float32
 	loud  [4]byte
 	hash  [3]uint8
+	blob  []byte
 )
 
 // sloppy decodes what it would not have written.
@@ -150,7 +152,104 @@ func TestGoldenBytes(t *testing.T) {
 	golden("0568656c6c6f", mustFor[page](t).Put(nil, "hello"))
 	golden("01020304", mustFor[loud](t).Put(nil, loud{1, 2, 3, 4}))
 	golden("04ac02", mustFor[[2]int](t).Put(nil, [2]int{2, 150}))
+	golden("036a736f", mustFor[blob](t).Put(nil, blob("jso")))
+	golden("6a736f", mustFor[[]byte](t).Append(nil, []byte("jso")))
+	instant, err := ByEncoding[time.Time]()
+	require.NoError(t, err)
+	golden("0105", instant.Put(nil, time.Unix(-1, 5)))
+	nan, err := ByEncoding[[1]float32]()
+	require.NoError(t, err)
+	golden("7fc00000", nan.Put(nil, [1]float32{float32(math.NaN())}))
 	golden("047f000001", mustFor[netip.Addr](t).Put(nil, netip.MustParseAddr("127.0.0.1")))
+}
+
+// A time is its instant: what zone it is told in and whether it has a monotonic part makes no
+// difference, and what is read is in UTC.
+func TestTime(t *testing.T) {
+	c, err := ByEncoding[time.Time]()
+	require.NoError(t, err)
+	require.Equal(t, Time, c.ID())
+	here := time.Date(2026, 11, 21, 12, 0, 0, 7, time.FixedZone("here", 3600))
+	now := time.Now()
+	for _, v := range []time.Time{here, now, {}, time.Unix(0, 0), time.Unix(maxSeconds, 999_999_999), time.Unix(math.MinInt64, 0)} {
+		back, err := c.Decode(c.Append(nil, v))
+		require.NoError(t, err)
+		require.True(t, back.Equal(v), v)
+		require.Equal(t, v.UTC().Round(0), back)
+		require.Equal(t, c.Append(nil, v), c.Append(nil, back))
+		require.Zero(t, c.Compare(v, back))
+	}
+	require.Positive(t, c.Compare(now, here.AddDate(-50, 0, 0)))
+	for _, b := range [][]byte{
+		binary.AppendUvarint(binary.AppendVarint(nil, 0), 1e9),
+		binary.AppendUvarint(binary.AppendVarint(nil, maxSeconds+1), 0),
+		{0},
+		{0, 0, 0},
+	} {
+		_, err := c.Decode(b)
+		require.ErrorIs(t, err, wire.ErrMalformed)
+	}
+}
+
+// Bytes that are read are the reader's: they share nothing with what they were read from.
+func TestSliceOwnsItsBytes(t *testing.T) {
+	c := mustFor[[]byte](t)
+	b := []byte("abc")
+	v, err := c.Decode(b)
+	require.NoError(t, err)
+	b[0] = 'x'
+	require.Equal(t, "abc", string(v))
+	v, err = c.Decode(nil)
+	require.NoError(t, err)
+	require.NotNil(t, v)
+	require.Negative(t, c.Compare([]byte("a"), []byte("b")))
+}
+
+func TestByEncoding(t *testing.T) {
+	c, err := ByEncoding[float64]()
+	require.NoError(t, err)
+	odd := math.Float64frombits(0x7ff8000000000abc)
+	require.Equal(t, c.Append(nil, math.NaN()), c.Append(nil, odd))
+	v, err := c.Decode(c.Append(nil, odd))
+	require.NoError(t, err)
+	require.True(t, math.IsNaN(v))
+	require.Zero(t, c.Compare(v, odd))
+	require.Negative(t, c.Compare(v, math.Inf(-1)))
+	_, err = c.Decode(binary.BigEndian.AppendUint64(nil, math.Float64bits(odd)))
+	require.ErrorIs(t, err, wire.ErrMalformed)
+	_, err = c.Decode([]byte{0x80, 0, 0, 0, 0, 0, 0, 0})
+	require.ErrorIs(t, err, wire.ErrMalformed)
+
+	f, err := ByEncoding[ratio]()
+	require.NoError(t, err)
+	w, err := f.Decode(f.Append(nil, ratio(math.NaN())))
+	require.NoError(t, err)
+	require.True(t, w != w)
+	_, err = f.Decode([]byte{0x7f, 0xc0, 0, 1})
+	require.ErrorIs(t, err, wire.ErrMalformed)
+}
+
+func TestFrom(t *testing.T) {
+	type point struct{ x, y uint8 }
+	c := From(Given+1,
+		func(dst []byte, p point) []byte { return append(dst, p.x, p.y) },
+		func(b []byte) (p point, err error) {
+			if len(b) < 2 {
+				return p, errors.New("short")
+			}
+			return point{b[0], b[1]}, nil
+		}, nil)
+	require.Equal(t, byte(Given+1), c.ID())
+	p, err := c.Decode([]byte{1, 2})
+	require.NoError(t, err)
+	require.Equal(t, point{1, 2}, p)
+	r := wire.NewReader(c.Put(nil, p))
+	require.Equal(t, p, c.Get(&r))
+	for _, b := range [][]byte{{1}, {1, 2, 3}} {
+		_, err := c.Decode(b)
+		require.ErrorIs(t, err, wire.ErrMalformed)
+	}
+	require.Positive(t, c.Compare(point{2, 0}, point{1, 9}))
 }
 
 func TestForRefuses(t *testing.T) {
@@ -166,7 +265,8 @@ func TestForRefuses(t *testing.T) {
 	refuses(For[time.Time]())
 	refuses(For[[0]int]())
 	refuses(For[[2][2]int]())
-	refuses(For[[]byte]())
+	refuses(For[[]int]())
+	refuses(For[[2]time.Time]())
 	refuses(For[complex128]())
 }
 
@@ -217,13 +317,16 @@ func FuzzDecode(f *testing.F) {
 		fuzzOne[loud](t, b)
 		fuzzOne[[2]page](t, b)
 		fuzzOne[[3]delta](t, b)
+		fuzzOne[blob](t, b)
+		fuzzOne[time.Time](t, b)
 		fuzzOne[netip.Addr](t, b)
 		fuzzOne[sloppy](t, b)
 	})
 }
 
 func fuzzOne[T any](t *testing.T, b []byte) {
-	c := mustFor[T](t)
+	c, err := ByEncoding[T]()
+	require.NoError(t, err)
 	if v, err := c.Decode(b); err == nil && !bytes.Equal(c.Append(nil, v), b) {
 		t.Fatalf("%T: %x decodes to %v, which encodes to %x", v, b, v, c.Append(nil, v))
 	}
