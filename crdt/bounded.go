@@ -44,7 +44,7 @@ func (*BoundedCounter) fresh() *BoundedCounter { return new(BoundedCounter) }
 
 func (c *BoundedCounter) put(h Handle) { c.Handle = h }
 
-func (*BoundedCounter) schema(root bool) *schema {
+func (*BoundedCounter) schema(_ codecs, root bool) *schema {
 	if !root {
 		panic("crdt: a BoundedCounter stands only at the root; open one store for each")
 	}

@@ -25,7 +25,7 @@ func (*Counter) fresh() *Counter { return new(Counter) }
 
 func (c *Counter) put(h Handle) { c.Handle = h }
 
-func (*Counter) schema(root bool) *schema {
+func (*Counter) schema(_ codecs, root bool) *schema {
 	if root {
 		return leafSchema(kindTotal)
 	}
@@ -69,7 +69,7 @@ func (*GCounter) fresh() *GCounter { return new(GCounter) }
 
 func (c *GCounter) put(h Handle) { c.Handle = h }
 
-func (*GCounter) schema(root bool) *schema {
+func (*GCounter) schema(_ codecs, root bool) *schema {
 	if root {
 		return leafSchema(kindGTotal)
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/internal/interval"
 	"github.com/go-calm/calm/internal/wire"
 )
@@ -47,10 +48,15 @@ type Limits struct {
 	Bytes    int // length of the wire form
 	Events   int // events that live
 	Replicas int // replicas named
+	// Latest returns the latest stamp that the writes of an [LWW] or [LWWSet] may have, most often
+	// [clock.Clock]'s reading plus the drift that is tolerated: one replica hours ahead would else win
+	// over all others for hours. Nil is no limit.
+	Latest func() clock.Timestamp
 }
 
 // ParseDelta checks that b is the wire form of a delta, at a cost of O(len(b)). The delta keeps b,
-// which must not be changed any more. Errors match [ErrCorrupt], [ErrVersion] or [ErrLimit].
+// which must not be changed any more. Errors match [ErrCorrupt], [ErrVersion] or [ErrLimit]; that of a
+// stamp over the limit matches [clock.ErrDrift] too.
 func ParseDelta(b []byte, lim Limits) (Delta, error) {
 	if len(b) == 0 {
 		return Delta{}, nil
@@ -68,7 +74,23 @@ func ParseDelta(b []byte, lim Limits) (Delta, error) {
 	if lim.Replicas > 0 && len(v.lanes) > lim.Replicas {
 		return Delta{}, fmt.Errorf("%w: a delta of %d replicas, %d allowed", ErrLimit, len(v.lanes), lim.Replicas)
 	}
+	if lim.Latest != nil {
+		if at, latest := v.latest(), lim.Latest(); at > latest {
+			return Delta{}, fmt.Errorf("%w: %w: a write is stamped %v, the latest allowed is %v", ErrLimit, clock.ErrDrift, at, latest)
+		}
+	}
 	return Delta{b}, nil
+}
+
+// latest returns the greatest stamp, or the least there is if there is none.
+func (v *view) latest() clock.Timestamp {
+	at := clock.Timestamp(math.MinInt64)
+	for i := range v.items {
+		if k := v.defs[v.items[i].def].shape.kind; k == kindLWW || k == kindLWWElem {
+			at = max(at, timeOf(string(v.items[i].payload[:stampLen])))
+		}
+	}
+	return at
 }
 
 // Join returns the delta that tells all that the given ones tell: merging it is merging them all.

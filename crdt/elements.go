@@ -10,22 +10,21 @@ import (
 // Elements is what the sets of this package have in common: a [Handle] and the reads. All of them
 // are snapshot reads, but for what a [GSet] says of its own.
 //
-// E may be a string, bool, number, an array of those, or a type with AppendBinary and
-// UnmarshalBinary. Like the [Store] that it belongs to, a set is not safe for concurrent use.
+// E may be a string, bool, number, time or what else [Codec] lists. Like the [Store] that it belongs to, a set is not safe for concurrent use.
 type Elements[E comparable] struct {
 	Handle
-	codec elem.Codec[E]
+	codec *elem.Codec[E]
 	leaf  shape                        // of an element
 	in    func(s *Store, at slot) bool // whether an element that has events is in the set; nil: yes
 }
 
 func (s *Elements[E]) putElements(h Handle, leaf kind, in func(*Store, slot) bool) {
-	s.Handle, s.codec, s.leaf, s.in = h, codec[E](), shape{kind: leaf}, in
+	s.Handle, s.codec, s.leaf, s.in = h, typed[E](h.types.key), shape{kind: leaf}, in
 }
 
-func setSchema[E comparable](set, leaf kind) *schema {
-	c := codec[E]()
-	return &schema{shape: shape{set, c.ID()}, key: check(c), all: leafSchema(leaf)}
+func setSchema[E comparable](cs codecs, set, leaf kind) *schema {
+	c := codecFor[E](cs)
+	return &schema{shape: shape{set, c.id}, key: c, all: leafSchema(leaf)}
 }
 
 // element returns an element that has events.

@@ -294,3 +294,21 @@ func ExampleBoundedCounter() {
 	// Porto wants 5 and may take 4
 	// <nil> 6
 }
+
+func ExampleCodec() {
+	type cell struct{ row, column uint8 }
+	cells := crdt.Codec[cell]{
+		ID:     128, // names the encoding: replicas with another one refuse each other
+		Append: func(dst []byte, c cell) []byte { return append(dst, c.row, c.column) },
+		Decode: func(b []byte) (cell, error) {
+			if len(b) != 2 {
+				return cell{}, errors.New("not a cell")
+			}
+			return cell{b[0], b[1]}, nil
+		},
+	}
+	sheet := crdt.Open[*crdt.Map[cell, *crdt.LWW[string]]](1, cells)
+	sheet.At(cell{2, 3}).Set(1, "total")
+	fmt.Println(sheet.Sorted(), sheet.At(cell{2, 3}))
+	// Output: [{2 3}] total
+}

@@ -11,7 +11,7 @@ func (*Flag) fresh() *Flag { return new(Flag) }
 
 func (f *Flag) put(h Handle) { f.Handle = h }
 
-func (*Flag) schema(bool) *schema { return leafSchema(kindFlag) }
+func (*Flag) schema(codecs, bool) *schema { return leafSchema(kindFlag) }
 
 // Enable turns the flag on.
 func (f *Flag) Enable() Delta { return f.write("") }
@@ -34,7 +34,7 @@ func (*StickyFlag) fresh() *StickyFlag { return new(StickyFlag) }
 
 func (f *StickyFlag) put(h Handle) { f.Handle = h }
 
-func (*StickyFlag) schema(bool) *schema { return leafSchema(kindStickyFlag) }
+func (*StickyFlag) schema(codecs, bool) *schema { return leafSchema(kindStickyFlag) }
 
 // Enable turns the flag on. It undoes the Disables that this replica has seen.
 func (f *StickyFlag) Enable() Delta { return f.write(added) }

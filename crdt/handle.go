@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-
-	"github.com/go-calm/calm/internal/elem"
 )
 
 // Handle is what every type of this package is at heart: a place in a [Store], found anew by each
@@ -16,7 +14,7 @@ type Handle struct {
 	store *Store
 	up    *Handle // nil: the root
 	key   string
-	shape shape
+	types *schema
 }
 
 // Store returns the store that the place is in.
@@ -43,7 +41,7 @@ func (h *Handle) find() (slot, bool) {
 	if !ok {
 		return 0, false
 	}
-	return h.store.tree.find(up, h.shape, h.key)
+	return h.store.tree.find(up, h.types.shape, h.key)
 }
 
 // ensure returns the node at the place and makes it if need be; the caller then mints an event at
@@ -52,7 +50,7 @@ func (h *Handle) ensure() slot {
 	if h.up == nil {
 		return rootSlot
 	}
-	return h.store.tree.ensure(h.up.ensure(), h.shape, h.key)
+	return h.store.tree.ensure(h.up.ensure(), h.types.shape, h.key)
 }
 
 // exists reports whether anything lives at or below the place.
@@ -94,32 +92,42 @@ type Node[N any] interface {
 
 // value is the part of Node that does not name N.
 type value interface {
-	// put makes the value stand at a place.
+	// put makes the value stand at a place of the type that schema returned.
 	put(h Handle)
 	// schema returns the value's type at the root, or elsewhere.
-	schema(root bool) *schema
+	schema(cs codecs, root bool) *schema
 }
 
 // Open makes a replica whose root is an N, for example
 //
 //	stock := crdt.Open[*crdt.Map[string, *crdt.Map[string, *crdt.Counter]]](id)
 //
-// It panics if N has an element, key or value type that cannot be encoded.
-func Open[N Node[N]](id ReplicaID) N {
+// The options are [Codec]s. It panics if N has an element, key or value type that cannot be encoded.
+func Open[N Node[N]](id ReplicaID, opts ...Option) N {
 	var none N
 	n := none.fresh()
-	sc := n.schema(true)
+	cs := gather(opts)
+	sc := n.schema(cs, true)
 	s := newStore(id, sc.shape)
-	s.schema = sc
-	n.put(Handle{store: s, shape: sc.shape})
+	s.schema, s.codecs = sc, cs
+	n.put(Handle{store: s, types: sc})
 	return n
 }
 
-// NewStore makes a replica that holds values by name: see [At] and [OpenStruct].
-func NewStore(id ReplicaID) *Store {
+// NewStore makes a replica that holds values by name: see [At] and [OpenStruct]. The options are
+// [Codec]s.
+func NewStore(id ReplicaID, opts ...Option) *Store {
 	s := newStore(id, shape{kind: kindStore})
-	s.schema = &schema{shape: shape{kind: kindStore}}
+	s.schema, s.codecs = &schema{shape: shape{kind: kindStore}}, gather(opts)
 	return s
+}
+
+func gather(opts []Option) codecs {
+	cs := codecs{}
+	for _, o := range opts {
+		o.option(cs)
+	}
+	return cs
 }
 
 // named returns the place of a name in a store and records its type there.
@@ -128,7 +136,7 @@ func (s *Store) named(name string, sc *schema) Handle {
 		panic("crdt: names are for stores made with crdt.NewStore")
 	}
 	s.schema.open(name, sc)
-	return Handle{store: s, up: &Handle{store: s, shape: s.schema.shape}, key: name, shape: sc.shape}
+	return Handle{store: s, up: &Handle{store: s, types: s.schema}, key: name, types: sc}
 }
 
 // At returns the value of type N at a name of a store made with [NewStore]. Nothing is stored until
@@ -136,7 +144,7 @@ func (s *Store) named(name string, sc *schema) Handle {
 func At[N Node[N]](s *Store, name string) N {
 	var none N
 	n := none.fresh()
-	n.put(s.named(name, n.schema(false)))
+	n.put(s.named(name, n.schema(s.codecs, false)))
 	return n
 }
 
@@ -198,7 +206,7 @@ func OpenStruct[T any](s *Store, name string) *T {
 		if sc.fields[key] != nil {
 			panic(fmt.Sprintf("crdt: %v has two fields numbered %d", t, number))
 		}
-		sc.fields[key] = val.schema(false)
+		sc.fields[key] = val.schema(s.codecs, false)
 		fields = append(fields, field{val, key})
 	}
 	if len(fields) == 0 {
@@ -206,40 +214,9 @@ func OpenStruct[T any](s *Store, name string) *T {
 	}
 	up := s.named(name, sc)
 	for _, f := range fields {
-		f.value.put(Handle{store: s, up: &up, key: f.key, shape: sc.fields[f.key].shape})
+		f.value.put(Handle{store: s, up: &up, key: f.key, types: sc.fields[f.key]})
 	}
 	return out
-}
-
-// ---- keys ---------------------------------------------------------------------------------------
-
-// codec returns the encoding of T, or panics: which types can be encoded is known when a program
-// is written.
-func codec[T any]() elem.Codec[T] {
-	c, err := elem.For[T]()
-	if err != nil {
-		panic("crdt: " + err.Error())
-	}
-	return c
-}
-
-// keyOf encodes a key. A string is its own encoding.
-func keyOf[T any](c elem.Codec[T], v T) string {
-	if s, ok := any(v).(string); ok {
-		return s
-	}
-	return string(c.Append(nil, v))
-}
-
-// keyFrom decodes what keyOf encoded; false if it is no T, which Merge refuses for a place that is
-// open when it happens.
-func keyFrom[T any](c elem.Codec[T], key string) (v T, ok bool) {
-	if s, isString := any(&v).(*string); isString {
-		*s = key
-		return v, true
-	}
-	v, err := c.Decode([]byte(key))
-	return v, err == nil
 }
 
 // children calls f for each node below the place until f returns false. f may end what lives at the

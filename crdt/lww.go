@@ -16,11 +16,11 @@ const stampLen = 8
 // equal stamps the one of the greater replica, so all replicas choose the same one.
 //
 // Stamps come from the caller, best from a [clock.Clock]. A write counts over every write that its
-// replica has seen, even where the caller's clock is behind. T may be what the elements of a [Set]
-// may be. An LWW belongs to a [Store]; like the store it is not safe for concurrent use.
+// replica has seen, even where the caller's clock is behind. T may be what
+// [Codec] lists. An LWW belongs to a [Store]; like the store it is not safe for concurrent use.
 type LWW[T any] struct {
 	Handle
-	codec elem.Codec[T]
+	codec *elem.Codec[T]
 }
 
 // NewLWW makes a replica that is a register. It panics if T cannot be encoded.
@@ -28,11 +28,11 @@ func NewLWW[T any](id ReplicaID) *LWW[T] { return Open[*LWW[T]](id) }
 
 func (*LWW[T]) fresh() *LWW[T] { return new(LWW[T]) }
 
-func (l *LWW[T]) put(h Handle) { l.Handle, l.codec = h, codec[T]() }
+func (l *LWW[T]) put(h Handle) { l.Handle, l.codec = h, typed[T](h.types.value) }
 
-func (*LWW[T]) schema(bool) *schema {
-	c := codec[T]()
-	return &schema{shape: shape{kindLWW, c.ID()}, value: check(c)}
+func (*LWW[T]) schema(cs codecs, _ bool) *schema {
+	c := codecFor[T](cs)
+	return &schema{shape: shape{kindLWW, c.id}, value: c}
 }
 
 // Set writes v with the stamp at, or with the one after the greatest stamp seen here if at is not

@@ -21,7 +21,7 @@ func (*LWWSet[E]) fresh() *LWWSet[E] { return new(LWWSet[E]) }
 
 func (s *LWWSet[E]) put(h Handle) { s.putElements(h, kindLWWElem, lastAdded) }
 
-func (*LWWSet[E]) schema(bool) *schema { return setSchema[E](kindLWWSet, kindLWWElem) }
+func (*LWWSet[E]) schema(cs codecs, _ bool) *schema { return setSchema[E](cs, kindLWWSet, kindLWWElem) }
 
 // Add adds elements with the stamp at, or with the one after the greatest seen of the element here
 // if at is not greater.

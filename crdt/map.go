@@ -12,12 +12,10 @@ import (
 // empty is gone. Removing a key removes what the replica has seen in the value, all the way down,
 // and leaves nothing behind: what others do there meanwhile survives, and nothing else.
 //
-// K may be a string, bool, number, an array of those, or a type with AppendBinary and
-// UnmarshalBinary. A Map belongs to a [Store]; like the store it is not safe for concurrent use.
+// K may be a string, bool, number, time or what else [Codec] lists. A Map belongs to a [Store]; like the store it is not safe for concurrent use.
 type Map[K comparable, V Node[V]] struct {
 	Handle
-	codec  elem.Codec[K]
-	values *schema
+	codec *elem.Codec[K]
 }
 
 // NewMap makes a replica that is a map. It panics if K or V cannot be encoded.
@@ -26,14 +24,13 @@ func NewMap[K comparable, V Node[V]](id ReplicaID) *Map[K, V] { return Open[*Map
 func (*Map[K, V]) fresh() *Map[K, V] { return new(Map[K, V]) }
 
 func (m *Map[K, V]) put(h Handle) {
-	var v V
-	m.Handle, m.codec, m.values = h, codec[K](), v.fresh().schema(false)
+	m.Handle, m.codec = h, typed[K](h.types.key)
 }
 
-func (*Map[K, V]) schema(bool) *schema {
-	c := codec[K]()
+func (*Map[K, V]) schema(cs codecs, _ bool) *schema {
+	c := codecFor[K](cs)
 	var v V
-	return &schema{shape: shape{kindMap, c.ID()}, key: check(c), all: v.fresh().schema(false)}
+	return &schema{shape: shape{kindMap, c.id}, key: c, all: v.fresh().schema(cs, false)}
 }
 
 // At returns the value at a key, for reading and for changing. It is empty if the key is not there,
@@ -43,7 +40,7 @@ func (m *Map[K, V]) At(k K) V { return m.at(keyOf(m.codec, k)) }
 func (m *Map[K, V]) at(key string) V {
 	var none V
 	v := none.fresh()
-	v.put(Handle{store: m.store, up: &m.Handle, key: key, shape: m.values.shape})
+	v.put(Handle{store: m.store, up: &m.Handle, key: key, types: m.types.all})
 	return v
 }
 
@@ -66,7 +63,7 @@ func (m *Map[K, V]) entry(k K) (slot, bool) {
 	if !ok {
 		return 0, false
 	}
-	return m.store.tree.find(at, m.values.shape, keyOf(m.codec, k))
+	return m.store.tree.find(at, m.types.all.shape, keyOf(m.codec, k))
 }
 
 // Contains reports whether a key is there, as this replica sees it now (a snapshot read).
@@ -90,7 +87,7 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		m.children(func(_ slot, key string, sh shape) bool {
 			k, ok := keyFrom(m.codec, key)
-			return !ok || sh != m.values.shape || yield(k, m.at(key))
+			return !ok || sh != m.types.all.shape || yield(k, m.at(key))
 		})
 	}
 }

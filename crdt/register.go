@@ -8,11 +8,11 @@ import (
 
 // Register is a multi-value register: writes that did not see each other are all kept until one
 // that has seen them takes their place, so no write is lost without anybody's knowing. T may be
-// what the elements of a [Set] may be. A Register belongs to a [Store]; like the store it is not
+// what [Codec] lists. A Register belongs to a [Store]; like the store it is not
 // safe for concurrent use.
 type Register[T any] struct {
 	Handle
-	codec elem.Codec[T]
+	codec *elem.Codec[T]
 }
 
 // NewRegister makes a replica that is a register. It panics if T cannot be encoded.
@@ -20,11 +20,11 @@ func NewRegister[T any](id ReplicaID) *Register[T] { return Open[*Register[T]](i
 
 func (*Register[T]) fresh() *Register[T] { return new(Register[T]) }
 
-func (r *Register[T]) put(h Handle) { r.Handle, r.codec = h, codec[T]() }
+func (r *Register[T]) put(h Handle) { r.Handle, r.codec = h, typed[T](h.types.value) }
 
-func (*Register[T]) schema(bool) *schema {
-	c := codec[T]()
-	return &schema{shape: shape{kindRegister, c.ID()}, value: check(c)}
+func (*Register[T]) schema(cs codecs, _ bool) *schema {
+	c := codecFor[T](cs)
+	return &schema{shape: shape{kindRegister, c.id}, value: c}
 }
 
 // Set writes v in the place of all values that this replica has seen.

@@ -12,24 +12,13 @@ import (
 // nobody has opened: what is there is kept and passed on unread.
 type schema struct {
 	shape  shape
-	key    func([]byte) error // checks a key of a child, nil for any
-	value  func([]byte) error // checks a register's value, nil for any
+	key    coding             // of the keys of children
+	value  coding             // of a register's value
 	all    *schema            // of every child
 	fields map[string]*schema // of some children, by key
 }
 
 func leafSchema(k kind) *schema { return &schema{shape: shape{kind: k}} }
-
-// check returns what tells whether bytes are the encoding of a T; nil if all are.
-func check[T any](c elem.Codec[T]) func([]byte) error {
-	if c.ID() == elem.String {
-		return nil
-	}
-	return func(b []byte) error {
-		_, err := c.Decode(b)
-		return err
-	}
-}
 
 func (s *schema) child(key []byte) *schema {
 	if s.all != nil {
@@ -39,17 +28,17 @@ func (s *schema) child(key []byte) *schema {
 }
 
 func (s *schema) checkKey(key []byte) error {
-	if s.key == nil {
+	if s.key.check == nil {
 		return nil
 	}
-	return s.key(key)
+	return s.key.check(key)
 }
 
 func (s *schema) checkPayload(p []byte) error {
-	if s.value == nil {
+	if s.value.check == nil {
 		return nil
 	}
-	return s.value(p[s.shape.kind.header():])
+	return s.value.check(p[s.shape.kind.header():])
 }
 
 // equal reports whether both are the same types all the way down.
@@ -79,6 +68,10 @@ func describe(sh shape) string {
 	names := map[uint8]string{
 		elem.Bool: "bool", elem.Uint: "unsigned integer", elem.Int: "signed integer", elem.Float32: "float32",
 		elem.Float64: "float64", elem.String: "string", elem.Bytes: "byte array", elem.Custom: "custom type",
+		elem.Slice: "byte slice", elem.Time: "time",
+	}
+	if sh.codec >= elem.Given {
+		return fmt.Sprintf("%v of codec %d", sh.kind, sh.codec)
 	}
 	name, ok := names[sh.codec&^elem.Array]
 	if !ok {

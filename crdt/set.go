@@ -14,7 +14,7 @@ func (*Set[E]) fresh() *Set[E] { return new(Set[E]) }
 
 func (s *Set[E]) put(h Handle) { s.putElements(h, kindElem, nil) }
 
-func (*Set[E]) schema(bool) *schema { return setSchema[E](kindSet, kindElem) }
+func (*Set[E]) schema(cs codecs, _ bool) *schema { return setSchema[E](cs, kindSet, kindElem) }
 
 // Add adds elements. Adding one that is there makes it survive removes that have not seen this add.
 func (s *Set[E]) Add(es ...E) Delta { return s.writeEach(es, always("")) }
@@ -52,7 +52,7 @@ func (*GSet[E]) fresh() *GSet[E] { return new(GSet[E]) }
 
 func (s *GSet[E]) put(h Handle) { s.putElements(h, kindGElem, nil) }
 
-func (*GSet[E]) schema(bool) *schema { return setSchema[E](kindGSet, kindGElem) }
+func (*GSet[E]) schema(cs codecs, _ bool) *schema { return setSchema[E](cs, kindGSet, kindGElem) }
 
 // Add adds elements. Adding one that is there changes nothing.
 func (s *GSet[E]) Add(es ...E) Delta {
@@ -76,8 +76,8 @@ func (*TwoPhaseSet[E]) fresh() *TwoPhaseSet[E] { return new(TwoPhaseSet[E]) }
 
 func (s *TwoPhaseSet[E]) put(h Handle) { s.putElements(h, kindTwoPhaseElem, unlessRemoved) }
 
-func (*TwoPhaseSet[E]) schema(bool) *schema {
-	return setSchema[E](kindTwoPhaseSet, kindTwoPhaseElem)
+func (*TwoPhaseSet[E]) schema(cs codecs, _ bool) *schema {
+	return setSchema[E](cs, kindTwoPhaseSet, kindTwoPhaseElem)
 }
 
 // Add adds elements but for those that were removed before.
@@ -103,7 +103,7 @@ func (*RWSet[E]) fresh() *RWSet[E] { return new(RWSet[E]) }
 
 func (s *RWSet[E]) put(h Handle) { s.putElements(h, kindRWElem, unlessRemoved) }
 
-func (*RWSet[E]) schema(bool) *schema { return setSchema[E](kindRWSet, kindRWElem) }
+func (*RWSet[E]) schema(cs codecs, _ bool) *schema { return setSchema[E](cs, kindRWSet, kindRWElem) }
 
 // Add adds elements. It undoes the removes that this replica has seen.
 func (s *RWSet[E]) Add(es ...E) Delta { return s.writeEach(es, always(added)) }

@@ -29,6 +29,7 @@ type Store struct {
 	byID    map[ReplicaID]int
 	tree    *tree
 	schema  *schema
+	codecs  codecs
 	tx      transaction
 	encoder encoder
 	merger  merger

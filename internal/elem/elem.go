@@ -169,7 +169,7 @@ func codecOf[T any](nan bool) (Codec[T], error) {
 	if c, ok := named[T](t, nan); ok {
 		return c, nil
 	}
-	return Codec[T]{}, fmt.Errorf("%w: %v is not a bool, number, string, time or an array of them, and has no AppendBinary and UnmarshalBinary", ErrUnsupported, t)
+	return Codec[T]{}, fmt.Errorf("%w: %v is not a bool, number, string, array of them, []byte or time, and has no AppendBinary and UnmarshalBinary", ErrUnsupported, t)
 }
 
 // plain returns the codec of a predeclared type, or of time.Time. A Codec[uint64] that is known to be
