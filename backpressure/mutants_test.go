@@ -102,9 +102,9 @@ var mutants = []mutant{
 		"if !bug() { q.puts.watch() }",
 	},
 	{
-		"DropOldest drops the second oldest", lin, "sched.go",
-		"old, evicted = s.items[s.at(0)], true",
-		"old, evicted = s.items[s.at(0)], true; if bug() && len(s.items) > 1 { old, s.items[s.at(1)] = s.items[s.at(1)], old }",
+		"DropOldest drops the second oldest", lin, "line.go",
+		"l.discard(f.first, Full)",
+		"if bug() && f.size > 1 { l.discard(f.first.next, Full); continue }; l.discard(f.first, Full)",
 	},
 }
 

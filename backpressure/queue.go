@@ -72,13 +72,12 @@ func NewQueue[T any](capacity int, opts ...Option[T]) *Queue[T] {
 	}
 	q := &Queue[T]{full: c.full, onDrop: c.onDrop, cap: capacity}
 	q.refusal = &Overload{Reason: Full, Queued: capacity, Limit: capacity}
-	if c.full == dropOldest {
-		q.sched = newSched[T](capacity)
-		q.puts.passed, q.gets.passed = q.sched.puts, q.sched.gots
-	} else {
-		q.ring.init(capacity)
-		q.puts.passed, q.gets.passed = q.ring.puts, q.ring.gots
+	if c.scheduled() {
+		q.sched = newSched(capacity, c, q.refusal)
+		return q
 	}
+	q.ring.init(capacity)
+	q.puts.passed, q.gets.passed = q.ring.puts, q.ring.gots
 	q.puts.try, q.gets.try = q.tryPut, q.tryGet
 	q.puts.notify, q.gets.notify = q.stocked, q.vacated
 	q.puts.wake, q.gets.wake = q.vacated, q.stocked
@@ -89,10 +88,13 @@ func NewQueue[T any](capacity int, opts ...Option[T]) *Queue[T] {
 // says. It returns [ErrClosed] if the queue is or becomes closed, ctx.Err() if ctx ends
 // first, and an [*Overload] if the policy is [RejectWhenFull] and the queue is full.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
+	if q.sched != nil {
+		return q.sched.put(ctx, v)
+	}
 	if q.puts.need.Load()&needTurn != 0 {
 		return q.putSlow(ctx, v, denied)
 	}
-	if o := q.push(&v); o != moved {
+	if o := q.ring.push(&v); o != moved {
 		return q.putSlow(ctx, v, o)
 	}
 	if q.gets.need.Load()&needWake != 0 {
@@ -136,7 +138,7 @@ func (q *Queue[T]) yieldPut(v *T) outcome {
 	q.ring.tail.waited(q.ring.capacity)
 	for range yields {
 		runtime.Gosched()
-		if o := q.push(v); o != denied {
+		if o := q.ring.push(v); o != denied {
 			q.stocked()
 			return o
 		}
@@ -159,7 +161,10 @@ func (q *Queue[T]) refuse(v T) error {
 // reason [Full] if the queue was full at an instant during the call, [ErrClosed] if it is
 // closed. A queue that drops takes v as Put does.
 func (q *Queue[T]) TryPut(v T) error {
-	switch q.push(&v) {
+	if q.sched != nil {
+		return q.sched.put(nil, v)
+	}
+	switch q.ring.push(&v) {
 	case denied:
 		return q.refuse(v)
 	case over:
@@ -174,10 +179,13 @@ func (q *Queue[T]) TryPut(v T) error {
 // other producers may come in between. If it is cut short, err says why and vs[n:] was not
 // put. A queue that drops takes them all: n is then len(vs).
 func (q *Queue[T]) PutAll(ctx context.Context, vs []T) (n int, err error) {
+	if q.sched != nil {
+		return q.sched.putAll(ctx, vs)
+	}
 	for spin := 0; n < len(vs); spin++ {
 		k, o := 0, denied
 		if q.puts.need.Load()&needTurn == 0 {
-			if k, o = q.pushAll(vs[n:]); k > 0 {
+			if k, o = q.ring.pushAll(vs[n:]); k > 0 {
 				n, spin = n+k, 0
 				q.stocked()
 				continue
@@ -219,10 +227,13 @@ func (q *Queue[T]) PutAll(ctx context.Context, vs []T) (n int, err error) {
 // Get takes the oldest item and waits for one if there is none. It returns [ErrClosed] once
 // the queue is closed and empty, and ctx.Err() if ctx ends first.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
+	if q.sched != nil {
+		return q.sched.getOne(ctx)
+	}
 	if q.gets.need.Load()&needTurn != 0 {
 		return q.getSlow(ctx, denied)
 	}
-	if o := q.pop(&v); o != moved {
+	if o := q.ring.pop(&v); o != moved {
 		return q.getSlow(ctx, o)
 	}
 	if q.puts.need.Load()&(needWake|needDrain) != 0 {
@@ -261,7 +272,7 @@ func (q *Queue[T]) yieldGet(v *T) outcome {
 	q.ring.head.waited(q.ring.capacity)
 	for range yields {
 		runtime.Gosched()
-		if o := q.pop(v); o != denied {
+		if o := q.ring.pop(v); o != denied {
 			q.vacated()
 			return o
 		}
@@ -272,7 +283,10 @@ func (q *Queue[T]) yieldGet(v *T) outcome {
 // TryGet takes the oldest item if there is one. It returns false if the queue was empty at
 // an instant during the call.
 func (q *Queue[T]) TryGet() (v T, ok bool) {
-	if q.pop(&v) != moved {
+	if q.sched != nil {
+		return q.sched.tryGet()
+	}
+	if q.ring.pop(&v) != moved {
 		return v, false
 	}
 	q.vacated()
@@ -286,10 +300,13 @@ func (q *Queue[T]) GetBatch(ctx context.Context, dst []T) (n int, err error) {
 	if len(dst) == 0 {
 		return 0, nil
 	}
+	if q.sched != nil {
+		return q.sched.get(ctx, dst)
+	}
 	for spin := 0; ; spin++ {
 		o := denied
 		if q.gets.need.Load()&needTurn == 0 {
-			if n, o = q.popAll(dst); n > 0 {
+			if n, o = q.ring.popAll(dst); n > 0 {
 				q.vacated()
 				return n, nil
 			}
@@ -337,9 +354,9 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq[T] {
 func (q *Queue[T]) Close() {
 	if q.sched != nil {
 		q.sched.close()
-	} else {
-		q.ring.close()
+		return
 	}
+	q.ring.close()
 	q.puts.wakeAll()
 	q.gets.wakeAll()
 }
@@ -348,15 +365,7 @@ func (q *Queue[T]) Close() {
 // ctx ends first; the queue then stays closed and can still be emptied.
 func (q *Queue[T]) Drain(ctx context.Context) error {
 	q.Close()
-	q.endMu.Lock()
-	if q.end == nil {
-		q.end = make(chan struct{})
-	}
-	end := q.end
-	q.endMu.Unlock()
-
-	q.puts.watch() // before looking, for the last Get looks after taking
-	q.finish()
+	end := q.ended()
 	select {
 	case <-end:
 		return nil
@@ -370,9 +379,26 @@ func (q *Queue[T]) Drain(ctx context.Context) error {
 	}
 }
 
+// ended returns what is closed when the closed queue is empty.
+func (q *Queue[T]) ended() <-chan struct{} {
+	if q.sched != nil {
+		return q.sched.end
+	}
+	q.endMu.Lock()
+	if q.end == nil {
+		q.end = make(chan struct{})
+	}
+	end := q.end
+	q.endMu.Unlock()
+
+	q.puts.watch() // before looking, for the last Get looks after taking
+	q.finish()
+	return end
+}
+
 // finish ends every Drain if the queue is closed and empty.
 func (q *Queue[T]) finish() {
-	if !q.drained() {
+	if !q.ring.drained() {
 		return
 	}
 	q.endMu.Lock()
@@ -385,81 +411,37 @@ func (q *Queue[T]) finish() {
 }
 
 // QueueStats is what a queue has done so far. The numbers are read one after the other, so
-// while it is in use they may be some operations apart.
+// while it is in use they may be some operations apart; with options that need a lock they
+// are of one instant.
+//
+// All that was offered is in Put or Rejected, but for what DropNewest dropped. All that came
+// in, Put, is in Got, Len, Shed, Late, or, with [DropOldest], in Dropped.
 type QueueStats struct {
 	Len, Cap int
+	Cost     int64  // what fills Cap: the weight of all items with [Weigh], else their number
 	Put      uint64 // items that came in
 	Got      uint64 // items that were taken out
-	Rejected uint64 // items refused because the queue was full
+	Rejected uint64 // items refused because the queue was full, or they were late
 	Dropped  uint64 // items dropped by DropOldest, which had come in, or DropNewest, which had not
+	Shed     uint64 // items dropped by CoDel, or for others worth more
+	Late     uint64 // items dropped because their deadline was over
 }
 
 // Stats returns what the queue has done so far.
 func (q *Queue[T]) Stats() QueueStats {
+	if q.sched != nil {
+		return q.sched.stats()
+	}
+	n := q.ring.size()
 	return QueueStats{
-		Len:      q.size(),
+		Len:      n,
 		Cap:      q.cap,
+		Cost:     int64(n),
 		Put:      q.puts.passed(),
 		Got:      q.gets.passed(),
 		Rejected: q.rejected.Load(),
 		Dropped:  q.dropped.Load(),
 	}
-}
-
-// The rest chooses the engine and ties it to the two lots.
-
-func (q *Queue[T]) push(v *T) outcome {
-	if q.sched == nil {
-		return q.ring.push(v)
-	}
-	old, evicted, o := q.sched.push(*v)
-	if evicted {
-		q.dropped.Add(1)
-		q.drop(old, Full)
-	}
-	return o
-}
-
-func (q *Queue[T]) pushAll(vs []T) (n int, o outcome) {
-	if q.sched == nil {
-		return q.ring.pushAll(vs)
-	}
-	for _, v := range vs {
-		if o = q.push(&v); o != moved {
-			break
-		}
-		n++
-	}
-	return n, o
-}
-
-func (q *Queue[T]) pop(v *T) (o outcome) {
-	if q.sched == nil {
-		return q.ring.pop(v)
-	}
-	*v, o = q.sched.pop()
-	return o
-}
-
-func (q *Queue[T]) popAll(dst []T) (int, outcome) {
-	if q.sched == nil {
-		return q.ring.popAll(dst)
-	}
-	return q.sched.popAll(dst)
-}
-
-func (q *Queue[T]) size() int {
-	if q.sched == nil {
-		return q.ring.size()
-	}
-	return q.sched.size()
-}
-
-func (q *Queue[T]) drained() bool {
-	if q.sched == nil {
-		return q.ring.drained()
-	}
-	return q.sched.drained()
 }
 
 func (q *Queue[T]) drop(v T, r Reason) {
@@ -468,9 +450,11 @@ func (q *Queue[T]) drop(v T, r Reason) {
 	}
 }
 
+// The rest ties the ring to the two lots.
+
 // tryPut and tryGet do a waiter's work as far as possible.
 func (q *Queue[T]) tryPut(w *waiter[T]) outcome {
-	n, o := q.pushAll(w.items)
+	n, o := q.ring.pushAll(w.items)
 	w.n += n
 	w.items = w.items[n:]
 	if o == moved && len(w.items) > 0 {
@@ -480,21 +464,21 @@ func (q *Queue[T]) tryPut(w *waiter[T]) outcome {
 }
 
 func (q *Queue[T]) tryGet(w *waiter[T]) outcome {
-	n, o := q.popAll(w.items)
+	n, o := q.ring.popAll(w.items)
 	w.n = n
 	return o
 }
 
 // stocked is called after items came in, vacated after items went out.
 func (q *Queue[T]) stocked() {
-	if q.gets.need.Load()&needWake != 0 && q.size() > 0 {
+	if q.gets.need.Load()&needWake != 0 && q.ring.size() > 0 {
 		q.gets.wakeFirst()
 	}
 }
 
 func (q *Queue[T]) vacated() {
 	need := q.puts.need.Load()
-	if need&needWake != 0 && q.size() < q.cap {
+	if need&needWake != 0 && q.ring.size() < q.cap {
 		q.puts.wakeFirst()
 	}
 	if need&needDrain != 0 {

@@ -126,6 +126,24 @@ func verdict(err error) string {
 	return err.Error()
 }
 
+// putTelling is TryPut of an engine that drops, and tells what it dropped.
+func putTelling[T any](q *Queue[T], v T) (dropped []T, err error) {
+	s := q.sched
+	var m terms
+	if err := s.describe(v, &m); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	now := s.now()
+	_, err = s.admit(v, m, now)
+	for e := s.gone; e != nil; e = e.next {
+		dropped = append(dropped, e.value)
+	}
+	s.settle(now)
+	s.unlock()
+	return dropped, err
+}
+
 // recordQueue lets four clients do at random whatever a queue can do, while a fifth cancels
 // what waits.
 func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[uint8]) lincheck.History[action, answer] {
@@ -173,14 +191,9 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 			case producer && full == dropOldest: // the engine says what it evicted
 				v := uint8(value.Add(1))
 				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() (a answer) {
-					old, evicted, o := q.sched.push(v)
-					if evicted {
-						a.Got = []uint8{old}
-					}
-					if o == over {
-						a.Err = "closed"
-					}
-					q.stocked()
+					var err error
+					a.Got, err = putTelling(q, v)
+					a.Err = verdict(err)
 					return a
 				})
 			case producer && kind < 3:
@@ -252,7 +265,7 @@ func TestQueueIsLinearizable(t *testing.T) {
 		{"Block", block, nil},
 		{"RejectWhenFull", reject, []Option[uint8]{RejectWhenFull[uint8]()}},
 		{"DropNewest", dropNewest, []Option[uint8]{DropNewest[uint8](nil)}},
-		{"DropOldest", dropOldest, []Option[uint8]{DropOldest[uint8](nil)}},
+		{"DropOldest", dropOldest, []Option[uint8]{DropOldest(func(uint8, Reason) {})}},
 	} {
 		for capacity := 1; capacity <= 4; capacity++ {
 			t.Run(fmt.Sprintf("%s/%d", c.name, capacity), func(t *testing.T) {

@@ -78,7 +78,7 @@ func TestDropOldestKeepsTheLastOnes(t *testing.T) {
 	require.NoError(t, q.Put(background, 5))
 	require.NoError(t, q.TryPut(6))
 	require.Equal(t, []int{1, 2, 3}, dropped)
-	require.Equal(t, QueueStats{Len: 3, Cap: 3, Put: 6, Dropped: 3}, q.Stats())
+	require.Equal(t, QueueStats{Len: 3, Cap: 3, Cost: 3, Put: 6, Dropped: 3}, q.Stats())
 	dst := make([]int, 5)
 	n, err = q.GetBatch(background, dst)
 	require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestDropNewestKeepsTheFirstOnes(t *testing.T) {
 	require.NoError(t, q.Put(background, 4))
 	require.NoError(t, q.TryPut(5))
 	require.Equal(t, []int{3, 4, 5}, dropped)
-	require.Equal(t, QueueStats{Len: 2, Cap: 2, Put: 2, Dropped: 3}, q.Stats())
+	require.Equal(t, QueueStats{Len: 2, Cap: 2, Cost: 2, Put: 2, Dropped: 3}, q.Stats())
 	require.NoError(t, NewQueue(1, DropNewest[int](nil)).Put(background, 1))
 }
 
@@ -702,7 +702,7 @@ func TestQueueConserves(t *testing.T) {
 			"": func(t *rapid.T) {
 				require.Equal(t, wantDropped, dropped)
 				require.Equal(t, QueueStats{
-					Len: len(model), Cap: capacity, Put: put, Got: got, Rejected: ref, Dropped: uint64(len(dropped)),
+					Len: len(model), Cap: capacity, Cost: int64(len(model)), Put: put, Got: got, Rejected: ref, Dropped: uint64(len(dropped)),
 				}, q.Stats())
 			},
 		})
