@@ -200,3 +200,97 @@ func ExampleBudget() {
 	fmt.Println(b.Spend(), b.Spend())
 	// Output: true false
 }
+
+func ExampleOnDrop() {
+	q := backpressure.NewQueue(1,
+		backpressure.Priority(func(n int) int { return n }),
+		backpressure.RejectWhenFull[int](),
+		backpressure.OnDrop(func(n int, r backpressure.Reason) { fmt.Println("dropped", n, r) }))
+	fmt.Println(q.TryPut(1))
+	fmt.Println(q.TryPut(2)) // is worth more
+	// Output:
+	// <nil>
+	// dropped 1 shed
+	// <nil>
+}
+
+func ExampleWeigh() {
+	q := backpressure.NewQueue(10, backpressure.Weigh(func(s string) int64 { return int64(len(s)) }))
+	fmt.Println(q.TryPut("seven..") == nil, q.TryPut("four") == nil)
+	fmt.Println(q.TryPut("longer than the queue"))
+	// Output:
+	// true false
+	// backpressure: bad weight: an item weighs 21, the queue holds 10
+}
+
+func ExampleDeadline() {
+	type job struct {
+		name string
+		by   time.Time
+	}
+	q := backpressure.NewQueue(10, backpressure.Deadline(func(j job) time.Time { return j.by }))
+	fmt.Println(q.TryPut(job{"yesterday's", time.Now().Add(-24 * time.Hour)}))
+	fmt.Println(q.TryPut(job{"today's", time.Now().Add(time.Hour)}))
+	// Output:
+	// backpressure: late
+	// <nil>
+}
+
+func ExampleCoDel() {
+	q := backpressure.NewQueue(1000,
+		backpressure.CoDel[string](5*time.Millisecond, 100*time.Millisecond),
+		backpressure.OnDrop(func(s string, r backpressure.Reason) { fmt.Println("dropped", s, r) }))
+	_ = q.TryPut("no queue, no delay")
+	fmt.Println(q.TryGet())
+	// Output: no queue, no delay true
+}
+
+func ExampleAdaptiveLIFO() {
+	q := backpressure.NewQueue(10, backpressure.AdaptiveLIFO[int](time.Minute))
+	_, _ = q.PutAll(context.Background(), []int{1, 2, 3})
+	fmt.Println(q.TryGet()) // after a minute without a pause it would be 3
+	// Output: 1 true
+}
+
+func ExamplePriority() {
+	type request struct {
+		path   string
+		paying bool
+	}
+	q := backpressure.NewQueue(10, backpressure.Priority(func(r request) int {
+		if r.paying {
+			return 1
+		}
+		return 0
+	}))
+	for _, r := range []request{{"/a", false}, {"/b", true}, {"/c", false}} {
+		_ = q.TryPut(r)
+	}
+	q.Close()
+	for r := range q.All(context.Background()) {
+		fmt.Println(r.path)
+	}
+	// Output:
+	// /b
+	// /a
+	// /c
+}
+
+func ExampleFair() {
+	type request struct{ tenant, path string }
+	q := backpressure.NewQueue(10_000,
+		backpressure.Fair(func(r request) string { return r.tenant }, nil),
+		backpressure.AdaptiveLIFO[request](100*time.Millisecond))
+	for _, r := range []request{{"elephant", "/1"}, {"elephant", "/2"}, {"elephant", "/3"}, {"mouse", "/a"}} {
+		_ = q.TryPut(r)
+	}
+	q.Close()
+	for r := range q.All(context.Background()) {
+		fmt.Println(r)
+	}
+	// Output:
+	// {elephant /1}
+	// {mouse /a}
+	// {elephant /2}
+	// {elephant /3}
+}

@@ -12,8 +12,8 @@ import (
 // the other side is about to run anyway, and parking costs ten times as much.
 const yields = 4
 
-// Queue is a bounded first-in-first-out queue between any number of producers and
-// consumers. When it is full Put waits; an [Option] says otherwise. Make one with
+// Queue is a bounded queue between any number of producers and consumers: first in, first
+// out, and when it is full Put waits, unless an [Option] says otherwise. Make one with
 // [NewQueue]; the zero value is not ready to use. All methods may be called concurrently.
 //
 // It is linearizable: each operation takes effect at one instant during its call, a batch
@@ -32,7 +32,10 @@ const yields = 4
 //
 // Put and Get take two atomic operations each and allocate nothing. PutAll and GetBatch
 // take the same two for a whole batch, which makes them the fastest way through. Memory for
-// all the items is allocated by NewQueue.
+// all the items is allocated by NewQueue. Options other than [RejectWhenFull] and
+// [DropNewest] need more than that: the queue then works under one lock, costs about as much
+// as a channel, serves strictly in the order its options say, and takes memory as it fills,
+// which it keeps for use again.
 //
 // A queue is the wrong tool where items must be selected among several sources: that is
 // what channels and select are for.
@@ -86,7 +89,8 @@ func NewQueue[T any](capacity int, opts ...Option[T]) *Queue[T] {
 
 // Put appends v. When there is no room it waits for it, or does what the queue's policy
 // says. It returns [ErrClosed] if the queue is or becomes closed, ctx.Err() if ctx ends
-// first, and an [*Overload] if the policy is [RejectWhenFull] and the queue is full.
+// first, an [*Overload] if the policy is [RejectWhenFull] and the queue is full or if v's
+// [Deadline] is over, and an error that matches [ErrWeight] if v could never be let in.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.sched != nil {
 		return q.sched.put(ctx, v)

@@ -25,9 +25,40 @@ func TestNewQueueRefusesMistakes(t *testing.T) {
 		require.PanicsWithError(t, fmt.Sprintf("backpressure: NewQueue: capacity %d is not positive", capacity),
 			func() { NewQueue[int](capacity) })
 	}
-	require.PanicsWithError(t, "backpressure: NewQueue: DropOldest and RejectWhenFull exclude each other",
-		func() { NewQueue(1, DropOldest[int](nil), RejectWhenFull[int]()) })
 	require.PanicsWithError(t, "backpressure: NewQueue: nil option", func() { NewQueue[int](1, nil) })
+	type opts []Option[int]
+	note := func(int, Reason) {}
+	level := func(int) int { return 0 }
+	weight := func(int) int64 { return 1 }
+	for want, opts := range map[string]opts{
+		"DropOldest and RejectWhenFull exclude each other":             {DropOldest[int](nil), RejectWhenFull[int]()},
+		"DropNewest and DropOldest exclude each other":                 {DropNewest[int](nil), DropOldest[int](nil)},
+		"RejectWhenFull is given twice":                                {RejectWhenFull[int](), RejectWhenFull[int]()},
+		"CoDel is given twice":                                         {CoDel[int](1, 2), CoDel[int](1, 2)},
+		"OnDrop and the function of DropOldest exclude each other":     {OnDrop(note), DropOldest(note)},
+		"OnDrop and the function of DropNewest exclude each other":     {DropNewest(note), OnDrop(note)},
+		"OnDrop: with these options nothing is dropped":                {OnDrop(note), RejectWhenFull[int]()},
+		"OnDrop: nil function":                                         {OnDrop[int](nil)},
+		"Weigh: nil function":                                          {Weigh[int](nil)},
+		"Deadline: nil function":                                       {Deadline[int](nil)},
+		"Priority: nil function":                                       {Priority[int](nil)},
+		"Fair: nil function":                                           {Fair[int, string](nil, nil)},
+		"AdaptiveLIFO: -1ns is negative":                               {AdaptiveLIFO[int](-1)},
+		"CoDel: target 0s must be positive and interval 1s no shorter": {CoDel[int](0, time.Second)},
+		"CoDel: target 2s must be positive and interval 1s no shorter": {CoDel[int](2*time.Second, time.Second)},
+		"AdaptiveLIFO and DropNewest exclude each other: one serves first what the other drops": {
+			AdaptiveLIFO[int](0), DropNewest[int](nil),
+		},
+	} {
+		require.PanicsWithError(t, "backpressure: NewQueue: "+want, func() { NewQueue(1, opts...) })
+	}
+	// What makes sense together is accepted together.
+	NewQueue(1, opts{
+		Weigh(weight), Priority(level), Fair(level, nil), CoDel[int](1, 2), AdaptiveLIFO[int](3),
+		Deadline(func(int) time.Time { return time.Time{} }), DropOldest[int](nil), OnDrop(note),
+	}...)
+	NewQueue(1, RejectWhenFull[int](), Priority(level), OnDrop(note))
+	NewQueue(1, DropNewest[int](nil), OnDrop(note))
 }
 
 func TestQueueHoldsExactlyItsCapacity(t *testing.T) {

@@ -1,0 +1,319 @@
+package backpressure
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// order takes everything out and returns it.
+func order[T any](q *Queue[T]) (all []T) {
+	for {
+		v, ok := q.TryGet()
+		if !ok {
+			return all
+		}
+		all = append(all, v)
+	}
+}
+
+type dropped[T any] struct {
+	v   T
+	why Reason
+}
+
+func noting[T any](to *[]dropped[T]) func(T, Reason) {
+	return func(v T, why Reason) { *to = append(*to, dropped[T]{v, why}) }
+}
+
+func TestWeighCountsWeight(t *testing.T) {
+	weight := func(n int) int64 { return int64(n) }
+	q := NewQueue(10, Weigh(weight))
+	require.NoError(t, q.TryPut(4))
+	require.NoError(t, q.TryPut(6))
+	require.ErrorIs(t, q.TryPut(1), ErrOverload)
+	require.ErrorIs(t, q.TryPut(0), ErrOverload, "what weighs nothing counts as 1")
+	require.Equal(t, QueueStats{Len: 2, Cap: 10, Cost: 10, Put: 2, Rejected: 2}, q.Stats())
+	for _, bad := range []int{-1, 11} {
+		err := q.Put(background, bad) // an error at once: it would wait for ever
+		require.ErrorIs(t, err, ErrWeight)
+		require.EqualError(t, err, fmt.Sprintf("backpressure: bad weight: an item weighs %d, the queue holds 10", bad))
+		n, err := q.PutAll(background, []int{bad})
+		require.Zero(t, n)
+		require.ErrorIs(t, err, ErrWeight)
+	}
+	require.Equal(t, []int{4, 6}, order(q))
+	n, err := q.PutAll(background, []int{1, 2, 11, 3})
+	require.Equal(t, 2, n)
+	require.ErrorIs(t, err, ErrWeight)
+	require.Equal(t, []int{1, 2}, order(q))
+
+	var lost []dropped[int]
+	q = NewQueue(10, Weigh(weight), DropOldest(noting(&lost)))
+	n, err = q.PutAll(background, []int{3, 3, 4, 5})
+	require.Equal(t, 4, n)
+	require.NoError(t, err)
+	require.Equal(t, []dropped[int]{{3, Full}, {3, Full}}, lost)
+	require.NoError(t, q.TryPut(10))
+	require.Len(t, lost, 4)
+	require.Equal(t, []int{10}, order(q))
+}
+
+// A heavy item waits for its room and is not overtaken.
+func TestHeavyItemsAreNotOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue(4, Weigh(func(n int) int64 { return int64(n) }))
+		require.NoError(t, q.Put(background, 2))
+		require.NoError(t, q.Put(background, 1))
+		go func() { require.NoError(t, q.Put(background, 3)) }()
+		synctest.Wait()
+		require.ErrorIs(t, q.TryPut(1), ErrOverload, "one waits")
+		ctx, cancel := context.WithCancel(background)
+		go func() { require.ErrorIs(t, q.Put(ctx, 4), context.Canceled) }()
+		synctest.Wait()
+		go func() { require.NoError(t, q.Put(background, 1)) }()
+		synctest.Wait()
+
+		v, _ := q.TryGet()
+		require.Equal(t, 2, v)
+		synctest.Wait()
+		require.Equal(t, QueueStats{Len: 2, Cap: 4, Cost: 4, Put: 3, Got: 1, Rejected: 1}, q.Stats())
+		v, _ = q.TryGet()
+		require.Equal(t, 1, v)
+		require.Equal(t, 1, q.Stats().Len, "there is room for the last, but one of weight 4 came before it")
+		cancel()
+		synctest.Wait()
+		require.Equal(t, []int{3, 1}, order(q))
+	})
+}
+
+func TestPriorityServesTheHighestFirst(t *testing.T) {
+	level := func(n int) int { return n / 10 }
+	q := NewQueue(9, Priority(level))
+	n, err := q.PutAll(background, []int{11, -9, 1, 31, 12, 2, 13})
+	require.NoError(t, err)
+	require.Equal(t, 7, n)
+	require.Equal(t, []int{31, 11, 12, 13, -9, 1, 2}, order(q))
+
+	var lost []dropped[int]
+	for name, c := range map[string]struct {
+		opt  []Option[int]
+		err  []bool // of each Put
+		lost []dropped[int]
+		left []int
+	}{
+		"RejectWhenFull": {
+			[]Option[int]{RejectWhenFull[int](), OnDrop(noting(&lost))},
+			[]bool{false, false, false, true, false, false, true},
+			[]dropped[int]{{2, Shed}, {11, Shed}},
+			[]int{31, 32, 12},
+		},
+		"DropNewest": {
+			[]Option[int]{DropNewest(noting(&lost))},
+			make([]bool, 7),
+			[]dropped[int]{{3, Full}, {2, Shed}, {11, Shed}, {1, Full}},
+			[]int{31, 32, 12},
+		},
+		"DropOldest": {
+			[]Option[int]{DropOldest(noting(&lost))},
+			make([]bool, 7),
+			[]dropped[int]{{2, Full}, {3, Shed}, {12, Shed}, {1, Full}},
+			[]int{31, 32, 11},
+		},
+	} {
+		lost = nil
+		q := NewQueue(3, append(c.opt, Priority(level))...)
+		for i, v := range []int{12, 2, 11, 3, 31, 32, 1} {
+			require.Equal(t, c.err[i], q.Put(background, v) != nil, "%s: %d", name, v)
+		}
+		require.Equal(t, c.left, order(q), name)
+		require.Equal(t, c.lost, lost, name)
+	}
+}
+
+func TestFairTakesTurns(t *testing.T) {
+	tenant := func(s string) string { return s[:1] }
+	q := NewQueue(20, Fair(tenant, nil))
+	_, err := q.PutAll(background, []string{"a1", "a2", "a3", "a4", "b1", "b2", "c1"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a1", "b1", "c1", "a2", "b2", "a3", "a4"}, order(q))
+
+	q = NewQueue(20, Fair(tenant, func(k string) int { return map[string]int{"a": 1, "b": 3}[k] }))
+	_, err = q.PutAll(background, []string{"a1", "a2", "b1", "b2", "b3", "b4", "b5"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a1", "b1", "b2", "b3", "a2", "b4", "b5"}, order(q))
+	require.ErrorIs(t, q.Put(background, "c1"), ErrWeight, "a share of 0")
+
+	// A tenant within its share pushes out what others have beyond theirs, and no more.
+	for name, c := range map[string]struct {
+		policy func(func(string, Reason)) Option[string]
+		lost   []dropped[string]
+		left   []string
+	}{
+		"RejectWhenFull": {
+			nil,
+			[]dropped[string]{{"a4", Shed}, {"a3", Shed}},
+			[]string{"a1", "b1", "a2", "b2"},
+		},
+		"DropNewest": {
+			DropNewest[string],
+			[]dropped[string]{{"a5", Full}, {"a4", Shed}, {"a3", Shed}, {"b3", Full}, {"a6", Full}},
+			[]string{"a1", "b1", "a2", "b2"},
+		},
+		"DropOldest": {
+			DropOldest[string],
+			[]dropped[string]{{"a1", Full}, {"a2", Shed}, {"a3", Shed}, {"b1", Full}, {"a4", Full}},
+			[]string{"a5", "b2", "a6", "b3"},
+		},
+	} {
+		var lost []dropped[string]
+		opts := []Option[string]{Fair(tenant, nil)}
+		if c.policy == nil {
+			opts = append(opts, RejectWhenFull[string](), OnDrop(noting(&lost)))
+		} else {
+			opts = append(opts, c.policy(noting(&lost)))
+		}
+		q := NewQueue(4, opts...)
+		for _, v := range []string{"a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3", "a6"} {
+			_ = q.Put(background, v)
+		}
+		require.Equal(t, c.left, order(q), name)
+		require.Equal(t, c.lost, lost, name)
+	}
+}
+
+func TestDeadlineKeepsWhatIsLate(t *testing.T) {
+	type job struct {
+		name string
+		by   time.Time
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var lost []dropped[job]
+		in := func(name string, d time.Duration) job { return job{name, time.Now().Add(d)} }
+		q := NewQueue(2, Deadline(func(j job) time.Time { return j.by }), OnDrop(noting(&lost)))
+		require.NoError(t, q.Put(background, in("a", time.Second)))
+		require.NoError(t, q.Put(background, job{name: "no deadline"}))
+		var o *Overload
+		require.ErrorAs(t, q.TryPut(in("late", 0)), &o)
+		require.Equal(t, Overload{Reason: Late}, *o)
+		require.ErrorAs(t, q.TryPut(in("full", time.Hour)), &o)
+		require.Equal(t, Full, o.Reason)
+		for _, d := range []time.Duration{2, 4} {
+			go func() {
+				err := q.Put(background, in("waits", d*time.Second))
+				if d == 4 {
+					require.NoError(t, err)
+				} else {
+					require.ErrorAs(t, err, &o)
+					require.Equal(t, Late, o.Reason)
+				}
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(3 * time.Second)
+		v, err := q.Get(background)
+		require.NoError(t, err)
+		require.Equal(t, "no deadline", v.name)
+		require.Len(t, lost, 1)
+		require.Equal(t, "a", lost[0].v.name)
+		require.Equal(t, Late, lost[0].why)
+		synctest.Wait()
+		require.Equal(t, QueueStats{Len: 1, Cap: 2, Cost: 1, Put: 3, Got: 1, Rejected: 3, Late: 1}, q.Stats())
+
+		// What is late makes room.
+		require.NoError(t, q.Put(background, in("b", 500*time.Millisecond)))
+		time.Sleep(time.Second)
+		require.NoError(t, q.TryPut(in("c", time.Second)))
+		require.Len(t, lost, 3)
+		time.Sleep(time.Second)
+		q.Close()
+		_, err = q.Get(background)
+		require.ErrorIs(t, err, ErrClosed)
+		require.Len(t, lost, 4)
+		require.NoError(t, q.Drain(background))
+
+		lost = nil
+		q = NewQueue(2, Deadline(func(j job) time.Time { return j.by }), DropNewest(noting(&lost)))
+		require.NoError(t, q.Put(background, in("late", 0)))
+		require.Equal(t, Late, lost[0].why)
+		require.Equal(t, QueueStats{Cap: 2, Put: 1, Late: 1}, q.Stats())
+	})
+}
+
+func TestCoDelShedsFromAStandingQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lost []dropped[int]
+		q := NewQueue(1000, CoDel[int](5*time.Millisecond, 100*time.Millisecond), OnDrop(noting(&lost)))
+		// A burst is served whatever its delay.
+		for i := range 20 {
+			require.NoError(t, q.Put(background, i))
+		}
+		for range 20 {
+			time.Sleep(2 * time.Millisecond)
+			_, err := q.Get(background)
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Second)
+		require.NoError(t, q.Put(background, -1))
+		_, err := q.Get(background)
+		require.NoError(t, err)
+		require.Empty(t, lost)
+		// A queue that stands is cut down to what has waited for 10 ms.
+		n := 0
+		for i := range 400 {
+			require.NoError(t, q.Put(background, i))
+			time.Sleep(time.Millisecond)
+			if i > 50 && i%2 == 0 {
+				v, err := q.Get(background)
+				require.NoError(t, err)
+				if i > 300 {
+					require.GreaterOrEqual(t, v, i-10)
+				}
+				n++
+			}
+		}
+		s := q.Stats()
+		require.EqualValues(t, len(lost), s.Shed)
+		require.EqualValues(t, 421-21-n-len(lost), s.Len)
+		require.Greater(t, len(lost), 150)
+		for _, d := range lost {
+			require.Equal(t, Shed, d.why)
+		}
+	})
+}
+
+func TestAdaptiveLIFOTurnsRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue(10, AdaptiveLIFO[int](100*time.Millisecond))
+		put := func(vs ...int) {
+			_, err := q.PutAll(background, vs)
+			require.NoError(t, err)
+		}
+		get := func(want int) {
+			v, ok := q.TryGet()
+			require.True(t, ok)
+			require.Equal(t, want, v)
+		}
+		put(1, 2, 3, 4)
+		time.Sleep(100 * time.Millisecond)
+		get(1)
+		time.Sleep(1)
+		get(4)
+		put(5)
+		get(5)
+		get(3)
+		get(2)
+		put(6, 7)
+		get(6)
+		get(7)
+
+		q = NewQueue(3, AdaptiveLIFO[int](0), RejectWhenFull[int]())
+		put(1, 2, 3)
+		time.Sleep(1)
+		require.Equal(t, []int{3, 2, 1}, order(q))
+	})
+}
