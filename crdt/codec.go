@@ -3,6 +3,7 @@ package crdt
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/go-calm/calm/internal/elem"
 )
@@ -65,6 +66,7 @@ type coding struct {
 	codec  any                        // *elem.Codec[T]
 	check  func(b []byte) error       // whether b is the encoding of a T; nil if anything is
 	decode func(s string) (any, bool) // a T
+	list   func(ss []string) any      // a []T, ascending
 }
 
 // codecFor returns the encoding of T, or panics: which types can be encoded is known when a program
@@ -85,6 +87,16 @@ func codingOf[T any](c elem.Codec[T]) coding {
 	out.decode = func(s string) (any, bool) {
 		v, ok := keyFrom(&c, s)
 		return v, ok
+	}
+	out.list = func(ss []string) any {
+		vs := make([]T, 0, len(ss))
+		for _, s := range ss {
+			if v, ok := keyFrom(&c, s); ok {
+				vs = append(vs, v)
+			}
+		}
+		slices.SortFunc(vs, c.Compare)
+		return vs
 	}
 	if c.ID() != elem.String && c.ID() != elem.Slice {
 		out.check = func(b []byte) error {

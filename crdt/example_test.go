@@ -312,3 +312,43 @@ func ExampleCodec() {
 	fmt.Println(sheet.Sorted(), sheet.At(cell{2, 3}))
 	// Output: [{2 3}] total
 }
+
+func ExampleStore_Observe() {
+	store, peer := crdt.NewStore(1), crdt.NewStore(2)
+	stock := crdt.At[*crdt.Map[string, *crdt.Counter]](store, "stock")
+	cancel := store.Observe(func(c crdt.Change) {
+		fmt.Println(c.Path, c.Before, c.After, c.Local)
+	})
+	stock.At("tea").Add(5)
+	peer.Merge(store.State())
+	store.Merge(crdt.At[*crdt.Map[string, *crdt.Counter]](peer, "stock").At("tea").Add(-2))
+	stock.Remove("tea")
+	cancel()
+	stock.At("tea").Add(1)
+	// Output:
+	// "stock" › "tea" <nil> 5 true
+	// "stock" › "tea" 5 3 false
+	// "stock" › "tea" 3 <nil> true
+}
+
+func ExampleChange() {
+	tags := crdt.NewSet[string](1)
+	tags.Store().Observe(func(c crdt.Change) {
+		switch {
+		case c.Kind == crdt.KindSet && c.After == true:
+			fmt.Println("in:", c.Path[0])
+		case c.Kind == crdt.KindSet:
+			fmt.Println("out:", c.Path[0])
+		}
+	})
+	tags.Add("new")
+	tags.Remove("new")
+	// Output:
+	// in: new
+	// out: new
+}
+
+func ExamplePath() {
+	fmt.Println(crdt.Path{"cart/42", crdt.Field(1), "tea"})
+	// Output: "cart/42" › field 1 › "tea"
+}

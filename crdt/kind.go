@@ -34,29 +34,31 @@ var kinds = [...]struct {
 	leaf bool
 	elem kind // of a set: the kind of its elements
 	root bool // it stands nowhere else
+
+	public Kind // of a leaf
 }{
 	kindStore:        {name: "store", root: true},
 	kindStruct:       {name: "struct"},
 	kindMap:          {name: "map"},
 	kindSet:          {name: "set", elem: kindElem},
-	kindElem:         {name: "element", leaf: true},
-	kindCounter:      {name: "counter", leaf: true},
-	kindTotal:        {name: "root counter", leaf: true, root: true},
-	kindGCounter:     {name: "grow-only counter", leaf: true},
-	kindGTotal:       {name: "root grow-only counter", leaf: true, root: true},
-	kindLWW:          {name: "last-writer-wins register", leaf: true},
-	kindFlag:         {name: "flag", leaf: true},
-	kindStickyFlag:   {name: "sticky flag", leaf: true},
-	kindRegister:     {name: "register", leaf: true},
-	kindBounded:      {name: "bounded counter", leaf: true, root: true},
+	kindElem:         {name: "element", leaf: true, public: KindSet},
+	kindCounter:      {name: "counter", leaf: true, public: KindCounter},
+	kindTotal:        {name: "root counter", leaf: true, root: true, public: KindCounter},
+	kindGCounter:     {name: "grow-only counter", leaf: true, public: KindGCounter},
+	kindGTotal:       {name: "root grow-only counter", leaf: true, root: true, public: KindGCounter},
+	kindLWW:          {name: "last-writer-wins register", leaf: true, public: KindLWW},
+	kindFlag:         {name: "flag", leaf: true, public: KindFlag},
+	kindStickyFlag:   {name: "sticky flag", leaf: true, public: KindStickyFlag},
+	kindRegister:     {name: "register", leaf: true, public: KindRegister},
+	kindBounded:      {name: "bounded counter", leaf: true, root: true, public: KindBoundedCounter},
 	kindGSet:         {name: "grow-only set", elem: kindGElem},
-	kindGElem:        {name: "element of a grow-only set", leaf: true},
+	kindGElem:        {name: "element of a grow-only set", leaf: true, public: KindGSet},
 	kindTwoPhaseSet:  {name: "two-phase set", elem: kindTwoPhaseElem},
-	kindTwoPhaseElem: {name: "element of a two-phase set", leaf: true},
+	kindTwoPhaseElem: {name: "element of a two-phase set", leaf: true, public: KindTwoPhaseSet},
 	kindRWSet:        {name: "remove-wins set", elem: kindRWElem},
-	kindRWElem:       {name: "element of a remove-wins set", leaf: true},
+	kindRWElem:       {name: "element of a remove-wins set", leaf: true, public: KindRWSet},
 	kindLWWSet:       {name: "last-writer-wins set", elem: kindLWWElem},
-	kindLWWElem:      {name: "element of a last-writer-wins set", leaf: true},
+	kindLWWElem:      {name: "element of a last-writer-wins set", leaf: true, public: KindLWWSet},
 }
 
 // known reports whether this version knows the kind. Of one that it does not know, events and

@@ -34,6 +34,7 @@ type Store struct {
 	encoder encoder
 	merger  merger
 	told    []*func(Delta) // who is told of updates
+	watch   watch
 }
 
 // transaction is what the running [Store.Update] has done so far.
@@ -96,6 +97,7 @@ func (s *Store) end() Delta {
 	}
 	tx := &s.tx
 	if tx.next == tx.first && len(tx.removed) == 0 {
+		clear(s.watch.before)
 		return Delta{}
 	}
 	parts := s.parts(tx.removed)
@@ -117,6 +119,7 @@ func (s *Store) end() Delta {
 	for _, f := range s.told {
 		(*f)(d)
 	}
+	s.tell(true)
 	return d
 }
 
@@ -167,6 +170,7 @@ func (s *Store) mint(at slot, payload string) {
 		panic("crdt: a replica has made 2⁶² events; open the store under a new replica id")
 	}
 	s.tx.next++
+	s.touch(at)
 	s.lanes[s.own].seen.Add(seq)
 	s.attach(s.own, seq, at, payload)
 }
@@ -212,6 +216,9 @@ func (s *Store) clear(at slot) {
 
 // collect puts all events at and below a node on the list of those that are over.
 func (s *Store) collect(at slot) {
+	if s.tree.at(at).child == noSlot {
+		s.touch(at)
+	}
 	s.tree.dots(at, func(d dot) { s.tx.removed = append(s.tx.removed, located{int(d.lane), d.seq}) })
 	for c := s.tree.at(at).child; c != noSlot; c = s.tree.at(c).next {
 		s.collect(c)
