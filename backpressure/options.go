@@ -197,7 +197,7 @@ func AdaptiveLIFO[T any](after time.Duration) Option[T] {
 // it. Levels may be any numbers; a handful is plenty. Puts that wait for room are let in in
 // the same order. A full queue that does not wait pushes out, with reason [Shed], items of
 // the lowest level for one of a higher, before it refuses or drops that: of a level goes
-// what would be served last, or, with [DropOldest], the oldest. There is no ageing: a low
+// what would be served last, or, with [DropOldest], the oldest. There is no aging: a low
 // level gets what the others leave.
 func Priority[T any](of func(v T) int) Option[T] {
 	return func(c *config[T]) {

@@ -93,7 +93,7 @@ func NewQueue[T any](capacity int, opts ...Option[T]) *Queue[T] {
 // [Deadline] is over, and an error that matches [ErrWeight] if v could never be let in.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.sched != nil {
-		return q.sched.put(ctx, v)
+		return q.sched.put(ctx, v, true)
 	}
 	if q.puts.need.Load()&needTurn != 0 {
 		return q.putSlow(ctx, v, denied)
@@ -166,7 +166,7 @@ func (q *Queue[T]) refuse(v T) error {
 // closed. A queue that drops takes v as Put does.
 func (q *Queue[T]) TryPut(v T) error {
 	if q.sched != nil {
-		return q.sched.put(nil, v)
+		return q.sched.put(context.Background(), v, false)
 	}
 	switch q.ring.push(&v) {
 	case denied:

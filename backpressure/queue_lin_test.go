@@ -37,8 +37,53 @@ type contents struct {
 	last   [4]uint8 // of each client's batch: the last item put
 }
 
+// kind is what a queue under test does differently.
+type kind struct {
+	full   policy
+	weigh  bool // 1, 2 or 3, by weightOf
+	levels bool // by levelOf
+}
+
+func weightOf(v uint8) int64 { return int64(1 + v%3) }
+func levelOf(v uint8) int    { return int(v / 2 % 2) }
+
+func (k kind) weight(items string) (w int) {
+	if !k.weigh {
+		return len(items)
+	}
+	for i := range len(items) {
+		w += int(weightOf(items[i]))
+	}
+	return w
+}
+
+// next is the place of the item whose turn it is.
+func (k kind) next(items string) int {
+	for i := range len(items) {
+		if k.levels && levelOf(items[i]) == 1 {
+			return i
+		}
+	}
+	return 0
+}
+
+// displaced is the place of the item that has to go for v, or negative if none has.
+func (k kind) displaced(items string, v uint8) int {
+	if k.full != block && k.levels && levelOf(v) == 1 {
+		for i := len(items) - 1; i >= 0; i-- {
+			if levelOf(items[i]) == 0 {
+				return i
+			}
+		}
+	}
+	if k.full == dropOldest {
+		return 0
+	}
+	return -1
+}
+
 // queueModel is the specification of a queue of the given capacity.
-func queueModel(capacity int, full policy) lincheck.Model[contents, action, answer] {
+func queueModel(capacity int, k kind) lincheck.Model[contents, action, answer] {
 	return lincheck.Model[contents, action, answer]{
 		Step: func(s contents, in action, out answer) (contents, bool) {
 			if out.Err == "cancelled" {
@@ -46,6 +91,7 @@ func queueModel(capacity int, full policy) lincheck.Model[contents, action, answ
 			}
 			switch in.Do {
 			case "put":
+				var gone []uint8
 				if in.After != 0 && s.last[in.Client] != in.After {
 					return s, false
 				}
@@ -53,27 +99,33 @@ func queueModel(capacity int, full policy) lincheck.Model[contents, action, answ
 				case "closed":
 					return s, s.closed
 				case "full":
-					return s, !s.closed && len(s.items) == capacity
+					need := k.weight(string([]byte{in.V}))
+					if k.weigh && k.full == block {
+						need = 3 // a heavier one may be waiting
+					}
+					return s, !s.closed && k.weight(s.items)+need > capacity && k.displaced(s.items, in.V) < 0
 				}
 				if s.closed {
 					return s, false
 				}
+				v := string([]byte{in.V})
+				for k.weight(s.items)+k.weight(v) > capacity {
+					out := k.displaced(s.items, in.V)
+					if out < 0 {
+						break
+					}
+					gone = append(gone, s.items[out])
+					s.items = s.items[:out] + s.items[out+1:]
+				}
 				switch {
-				case len(s.items) < capacity:
-					if len(out.Got) > 0 {
-						return s, false
-					}
-					s.items += string([]byte{in.V})
-				case full == dropOldest:
-					if len(out.Got) != 1 || out.Got[0] != s.items[0] {
-						return s, false
-					}
-					s.items = s.items[1:] + string([]byte{in.V})
-				case full == dropNewest:
-					if len(out.Got) != 1 || out.Got[0] != in.V {
-						return s, false
-					}
+				case k.weight(s.items)+k.weight(v) <= capacity:
+					s.items += v
+				case k.full == dropNewest:
+					gone = append(gone, in.V)
 				default:
+					return s, false
+				}
+				if !slices.Equal(gone, out.Got) {
 					return s, false
 				}
 				s.last[in.Client] = in.V
@@ -85,11 +137,16 @@ func queueModel(capacity int, full policy) lincheck.Model[contents, action, answ
 				case "empty":
 					return s, s.items == ""
 				}
-				n := len(out.Got)
-				if n == 0 || n > min(len(s.items), in.N) || s.items[:n] != string(out.Got) {
+				if len(out.Got) == 0 || len(out.Got) > min(len(s.items), in.N) {
 					return s, false
 				}
-				s.items = s.items[n:]
+				for _, v := range out.Got {
+					i := k.next(s.items)
+					if s.items[i] != v {
+						return s, false
+					}
+					s.items = s.items[:i] + s.items[i+1:]
+				}
 				return s, true
 			}
 			s.closed = true
@@ -146,7 +203,7 @@ func putTelling[T any](q *Queue[T], v T) (dropped []T, err error) {
 
 // recordQueue lets four clients do at random whatever a queue can do, while a fifth cancels
 // what waits.
-func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[uint8]) lincheck.History[action, answer] {
+func recordQueue(seed uint64, capacity, steps int, k kind, opts ...Option[uint8]) lincheck.History[action, answer] {
 	const clients = 4
 	var (
 		dropped sync.Map
@@ -155,7 +212,7 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 		left    atomic.Int32
 		value   atomic.Uint32
 	)
-	if full == dropNewest {
+	if k.full == dropNewest {
 		q.onDrop = func(v uint8, _ Reason) { dropped.Store(v, true) }
 	}
 	left.Store(clients)
@@ -185,10 +242,10 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 			if rng.IntN(4) == 0 {
 				producer = !producer
 			}
-			switch kind := rng.IntN(16); {
-			case kind == 0 && rng.IntN(6) == 0:
+			switch what := rng.IntN(16); {
+			case what == 0 && rng.IntN(6) == 0:
 				c.Do(action{Do: "close"}, func() (a answer) { q.Close(); return a })
-			case producer && full == dropOldest: // the engine says what it evicted
+			case producer && q.sched != nil && k.full != block: // the engine says what it evicted
 				v := uint8(value.Add(1))
 				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() (a answer) {
 					var err error
@@ -196,7 +253,7 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 					a.Err = verdict(err)
 					return a
 				})
-			case producer && kind < 3:
+			case producer && what < 3:
 				vs := make([]uint8, 1+rng.IntN(3))
 				for i := range vs {
 					vs[i] = uint8(value.Add(1))
@@ -215,13 +272,13 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 						prev = v
 					}
 				})
-			case producer && kind < 9:
+			case producer && what < 9:
 				v := uint8(value.Add(1))
 				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() answer { return put(v, q.TryPut(v)) })
 			case producer:
 				v := uint8(value.Add(1))
 				c.Do(action{Do: "put", V: v, Client: c.ID()}, func() answer { return put(v, q.Put(ctx, v)) })
-			case kind < 3:
+			case what < 3:
 				dst := make([]uint8, 1+rng.IntN(3))
 				c.Do(action{Do: "get", N: len(dst)}, func() (a answer) {
 					n, err := q.GetBatch(ctx, dst)
@@ -229,7 +286,7 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 					a.Got = dst[:n]
 					return a
 				})
-			case kind < 9:
+			case what < 9:
 				c.Do(action{Do: "get", N: 1}, func() (a answer) {
 					v, ok := q.TryGet()
 					if !ok {
@@ -257,20 +314,33 @@ func recordQueue(seed uint64, capacity, steps int, full policy, opts ...Option[u
 }
 
 func TestQueueIsLinearizable(t *testing.T) {
+	drop := func(uint8, Reason) {}
 	for _, c := range []struct {
-		name string
-		full policy
-		opts []Option[uint8]
+		name      string
+		kind      kind
+		histories int
+		opts      []Option[uint8]
 	}{
-		{"Block", block, nil},
-		{"RejectWhenFull", reject, []Option[uint8]{RejectWhenFull[uint8]()}},
-		{"DropNewest", dropNewest, []Option[uint8]{DropNewest[uint8](nil)}},
-		{"DropOldest", dropOldest, []Option[uint8]{DropOldest(func(uint8, Reason) {})}},
+		{"Block", kind{}, 800, nil},
+		{"RejectWhenFull", kind{full: reject}, 800, []Option[uint8]{RejectWhenFull[uint8]()}},
+		{"DropNewest", kind{full: dropNewest}, 800, []Option[uint8]{DropNewest[uint8](nil)}},
+		{"DropOldest", kind{full: dropOldest}, 400, []Option[uint8]{DropOldest(drop)}},
+		{"Weigh", kind{weigh: true}, 400, []Option[uint8]{Weigh(weightOf)}},
+		{"Weigh,RejectWhenFull", kind{weigh: true, full: reject}, 200, []Option[uint8]{Weigh(weightOf), RejectWhenFull[uint8]()}},
+		{"Weigh,DropOldest", kind{weigh: true, full: dropOldest}, 200, []Option[uint8]{Weigh(weightOf), DropOldest(drop)}},
+		{"Priority", kind{levels: true}, 400, []Option[uint8]{Priority(levelOf)}},
+		{"Priority,RejectWhenFull", kind{levels: true, full: reject}, 200, []Option[uint8]{
+			Priority(levelOf), RejectWhenFull[uint8](), OnDrop(drop),
+		}},
+		{"Priority,Weigh", kind{levels: true, weigh: true}, 400, []Option[uint8]{Priority(levelOf), Weigh(weightOf)}},
 	} {
 		for capacity := 1; capacity <= 4; capacity++ {
+			if c.kind.weigh && capacity < 3 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%d", c.name, capacity), func(t *testing.T) {
-				queueModel(capacity, c.full).Run(t, 800, func(seed uint64) lincheck.History[action, answer] {
-					return recordQueue(seed, capacity, 10, c.full, c.opts...)
+				queueModel(capacity, c.kind).Run(t, c.histories, func(seed uint64) lincheck.History[action, answer] {
+					return recordQueue(seed, capacity, 10, c.kind, c.opts...)
 				})
 			})
 		}

@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -99,8 +100,8 @@ func (s *sched[T]) describe(v T, m *terms) error {
 	return nil
 }
 
-// put brings v in, or waits for it if need be and ctx is not nil.
-func (s *sched[T]) put(ctx context.Context, v T) error {
+// put brings v in, and waits for that if need be and wanted.
+func (s *sched[T]) put(ctx context.Context, v T, wait bool) error {
 	var m terms
 	if err := s.describe(v, &m); err != nil {
 		return err
@@ -109,7 +110,10 @@ func (s *sched[T]) put(ctx context.Context, v T) error {
 	now := s.now()
 	ok, err := s.admit(v, m, now)
 	if !ok && err == nil {
-		return s.queueUp(ctx, v, m, now)
+		if wait {
+			return s.queueUp(ctx, v, m, now)
+		}
+		_, err = s.refuse(v, Full)
 	}
 	s.settle(now)
 	s.unlock()
@@ -149,8 +153,11 @@ func (s *sched[T]) putSome(ctx context.Context, vs []T, ms []terms, left int) (n
 			n++
 			continue
 		}
+		if err == nil && s.gets.size > 0 {
+			s.settle(now) // what was let in is waited for, and that makes room
+			continue
+		}
 		if err == nil {
-			s.settle(now) // what was let in may be waited for
 			err = s.queueUp(ctx, vs[n], ms[n], now)
 			s.mu.Lock()
 		}
@@ -221,11 +228,6 @@ func (s *sched[T]) bring(v T, m terms, now time.Duration) {
 
 // queueUp waits at the door. The lock is held and given back.
 func (s *sched[T]) queueUp(ctx context.Context, v T, m terms, now time.Duration) error {
-	if ctx == nil {
-		s.done.Rejected++
-		s.unlock()
-		return s.refusal
-	}
 	if err := ctx.Err(); err != nil {
 		s.unlock()
 		return err
@@ -240,10 +242,10 @@ func (s *sched[T]) queueUp(ctx context.Context, v T, m terms, now time.Duration)
 	return s.leave(w)
 }
 
-// get takes up to len(dst) items, and waits for the first if ctx is not nil.
+// get takes up to len(dst) items, and waits for the first.
 func (s *sched[T]) get(ctx context.Context, dst []T) (n int, err error) {
 	s.mu.Lock()
-	if n, err = s.fill(ctx, dst); n > 0 || err != nil {
+	if n, err = s.fill(dst); n > 0 || err != nil {
 		s.unlock()
 		return n, err
 	}
@@ -258,7 +260,7 @@ func (s *sched[T]) get(ctx context.Context, dst []T) (n int, err error) {
 func (s *sched[T]) getOne(ctx context.Context) (v T, err error) {
 	var one [1]T
 	s.mu.Lock()
-	if n, err := s.fill(ctx, one[:]); n > 0 || err != nil {
+	if n, err := s.fill(one[:]); n > 0 || err != nil {
 		s.unlock()
 		return one[0], err
 	}
@@ -272,13 +274,13 @@ func (s *sched[T]) getOne(ctx context.Context) (v T, err error) {
 func (s *sched[T]) tryGet() (v T, ok bool) {
 	var one [1]T
 	s.mu.Lock()
-	n, _ := s.fill(nil, one[:])
+	n, _ := s.fill(one[:])
 	s.unlock()
 	return one[0], n > 0
 }
 
-// fill takes what is there. If there is nothing it says why a Get must not wait, if so.
-func (s *sched[T]) fill(ctx context.Context, dst []T) (n int, err error) {
+// fill takes what is there. If there is nothing it returns ErrClosed, or nil if more may come.
+func (s *sched[T]) fill(dst []T) (n int, err error) {
 	now := s.now()
 	for n = s.serve(dst, now); ; n = s.serve(dst, now) {
 		s.settle(now)
@@ -286,17 +288,18 @@ func (s *sched[T]) fill(ctx context.Context, dst []T) (n int, err error) {
 			break
 		}
 	}
-	switch {
-	case n > 0 || ctx == nil:
-		return n, nil
-	case s.closed:
-		return 0, ErrClosed
+	if n == 0 && s.closed {
+		err = ErrClosed
 	}
-	return 0, ctx.Err()
+	return n, err
 }
 
 // linger waits for an item. The lock is held and given back.
 func (s *sched[T]) linger(ctx context.Context, w *caller[T]) {
+	if w.err = ctx.Err(); w.err != nil {
+		s.unlock()
+		return
+	}
 	w.entry.terms = terms{share: 1, cost: 1, deadline: never}
 	s.gets.add(&w.entry)
 	s.unlock()
@@ -343,7 +346,7 @@ func (s *sched[T]) settle(now time.Duration) {
 
 // turnAway answers a call that was taken out of its line.
 func (s *sched[T]) turnAway(w *caller[T], err error) {
-	if err != ErrClosed {
+	if !errors.Is(err, ErrClosed) {
 		s.done.Rejected++
 	}
 	w.err = err
