@@ -146,14 +146,13 @@ func (l *line[T]) expireAll(now time.Duration) {
 	}
 }
 
-// peek returns who is next at the time now and leaves it there. It is for lines that know
-// neither CoDel nor newest first.
+// peek returns who is next at the time now and leaves it there. It drops as take does; at the
+// same time take would return the same. It is for lines without CoDel, which counts looks.
 func (l *line[T]) peek(now time.Duration) *entry[T] {
 	for _, t := range l.tiers {
 		for t.size > 0 {
-			f := t.head()
-			if l.expire(f, now); f.size > 0 {
-				return f.first
+			if e := l.choose(t.head(), now); e != nil {
+				return e
 			}
 		}
 	}

@@ -217,7 +217,7 @@ func TestLineServesByItsRules(t *testing.T) {
 					}
 					return cost, shares
 				}
-				inTime := slices.DeleteFunc(before, func(o *entry[int]) bool { return o.deadline <= now })
+				inTime := slices.DeleteFunc(before, func(o *entry[int]) bool { return o.why == Late })
 				above := int64(0)
 				for _, o := range inTime {
 					if o.level > e.level {

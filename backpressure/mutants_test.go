@@ -20,7 +20,9 @@ type mutant struct {
 
 const (
 	lin    = "Linearizable"
-	bubble = "NoWakeUpIsLost|Baton|ByHand|CloseAnd|CloseWakes" // synctest reports who sleeps for ever
+	bubble = "TestNoWakeUpIsLost|Baton|ByHand|CloseAnd|CloseWakes" // synctest reports who sleeps for ever
+	rule   = "LineServes|FairWithin|ComingBack|CoDelLooks|Overload"
+	booth  = "SchedNoWakeUp|Heavy|ThoseWho|WeighCounts"
 )
 
 // The mutants of the queue. Each is a bug that some queue has shipped with, or one slip away
@@ -106,6 +108,86 @@ var mutants = []mutant{
 		"l.discard(f.first, Full)",
 		"if bug() && f.size > 1 { l.discard(f.first.next, Full); continue }; l.discard(f.first, Full)",
 	},
+	{
+		"FIFO in place of LIFO", rule, "line.go",
+		"if !l.newestFirst(f, now) {",
+		"if bug() || !l.newestFirst(f, now) {",
+	},
+	{
+		"newest first, even if it is late", rule, "line.go",
+		"if e := f.last; e.deadline > now {",
+		"if e := f.last; bug() || e.deadline > now {",
+	},
+	{
+		"CoDel's baseline drifts: the least delay is never forgotten", rule, "aqm.go",
+		"c.until, c.least = now+interval, delay",
+		"if bug() { delay = min(delay, c.least) }; c.until, c.least = now+interval, delay",
+	},
+	{
+		"CoDel takes a burst for a standing queue", rule, "aqm.go",
+		"return c.over && delay > 2*target",
+		"return (c.over || bug()) && delay > 2*target",
+	},
+	{
+		"who comes back at once has not paid", rule, "fair.go",
+		"f.since, f.share = e.at, e.share",
+		"f.since, f.share = e.at, e.share; if bug() { f.start = t.now; t.fix(f.index) }",
+	},
+	{
+		"shares are ignored", rule, "fair.go",
+		"f.start += float64(e.cost) / float64(e.share)",
+		"if bug() { f.start += float64(e.cost) } else { f.start += float64(e.cost) / float64(e.share) }",
+	},
+	{
+		"a tenant is served by turns, not by cost", rule, "fair.go",
+		"t.now = f.start\n\tf.start",
+		"t.now = f.start; if bug() { f.start += 1 / float64(e.share); t.fix(f.index); return }\n\tf.start",
+	},
+	{
+		"the lightest is pushed out", rule, "fair.go",
+		"return slices.MaxFunc(t.heap, func(a, b *flow[T]) int { return cmp.Compare(a.load(), b.load()) })",
+		"return slices.MaxFunc(t.heap, func(a, b *flow[T]) int { if bug() && a.size > 0 && b.size > 0 { a, b = b, a }; return cmp.Compare(a.load(), b.load()) })",
+	},
+	{
+		"who is within its share is refused", rule, "line.go",
+		"case within:",
+		"case within && !bug():",
+	},
+	{
+		"the lowest level is served first", rule, "line.go",
+		"return cmp.Compare(level, t.level)",
+		"if bug() { return cmp.Compare(t.level, level) }; return cmp.Compare(level, t.level)",
+	},
+	{
+		"a light item overtakes a heavy one", booth, "sched.go",
+		"case s.door.size == 0 && s.fits(m.cost):",
+		"case (s.door.size == 0 || bug()) && s.fits(m.cost):",
+	},
+	{
+		"what can never be let in waits", booth, "sched.go",
+		"if w < 0 || w > s.capacity {",
+		"if w < 0 || w > s.capacity && !bug() {",
+	},
+	{
+		"lost wake-up: a heavy Put leaves, and who waited behind it stays", booth, "sched.go",
+		"s.settle(s.now()) // the next may need less room",
+		"if !bug() { s.settle(s.now()) }",
+	},
+	{
+		"lost wake-up: a batch that is cut short tells nobody", booth, "sched.go",
+		"\ts.settle(s.now())\n\ts.unlock()\n\treturn n, err",
+		"\tif err == nil || !bug() { s.settle(s.now()) }\n\ts.unlock()\n\treturn n, err",
+	},
+	{
+		"lost wake-up: what a Get frees is not offered to who waits", booth, "sched.go",
+		"for n = s.serve(dst, now); ; n = s.serve(dst, now) {\n\t\ts.settle(now)",
+		"for n = s.serve(dst, now); ; n = s.serve(dst, now) {\n\t\tif !bug() { s.settle(now) }",
+	},
+	{
+		"a Put that was let in at the last moment reports the context", booth, "sched.go",
+		"if w.entry.flow == nil { // it was served at the last moment\n\t\t\ts.mu.Unlock()\n\t\t\t<-w.ready",
+		"if w.entry.flow == nil {\n\t\t\ts.mu.Unlock()\n\t\t\t<-w.ready; if bug() { w.err = ctx.Err() }",
+	},
 }
 
 // plantedSource is added to the copy: which bug is on, and a yield at random where the schedule
@@ -180,7 +262,7 @@ func TestMutantsAreKilled(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	out1, err := run("none", lin+"|"+bubble, "0.3")
+	out1, err := run("none", lin+"|"+bubble+"|"+rule+"|"+booth, "0.3")
 	require.NoError(t, err, "the correct twin failed:\n%s", out1)
 	killer := regexp.MustCompile(`--- FAIL: (\S+)|panic: (.*)`)
 	for _, m := range mutants {

@@ -181,7 +181,8 @@ func CoDel[T any](target, interval time.Duration) Option[T] {
 // after: then it does not catch up, its oldest items are probably late, and only the newest
 // can be in time (Maurer, "Fail at Scale", ACM Queue 2015). The rest of the time it is first
 // in, first out. After 0 it is always newest first. Add [Deadline], [CoDel] or [DropOldest] to
-// be rid of the old. With [Fair] this goes for each tenant's line by itself.
+// be rid of the old. Puts that wait for room are let in in the same way. With [Fair] this goes
+// for each tenant's line by itself.
 func AdaptiveLIFO[T any](after time.Duration) Option[T] {
 	return func(c *config[T]) {
 		mistake := ""

@@ -59,7 +59,8 @@ func newSched[T any](capacity int, c config[T], refusal *Overload) *sched[T] {
 	}
 	s.stock.rules = c.rules
 	s.stock.drop = s.drop
-	s.door.fair = c.rules.fair
+	s.door.rules = c.rules
+	s.door.target = 0 // CoDel is about what waits inside
 	s.door.drop = func(e *entry[*caller[T]], _ Reason) { s.turnAway(e.value, s.tooLate) }
 	return s
 }
@@ -143,33 +144,26 @@ func (s *sched[T]) putAll(ctx context.Context, vs []T) (n int, err error) {
 // putSome puts the items of vs, of a batch of which left are left.
 func (s *sched[T]) putSome(ctx context.Context, vs []T, ms []terms, left int) (n int, err error) {
 	s.mu.Lock()
-	for n < len(vs) {
+	for n < len(vs) && err == nil {
+		var ok bool
 		now := s.now()
-		ok, err := s.admit(vs[n], ms[n], now)
-		if err != nil && s.full == reject && !s.closed {
-			s.done.Rejected += uint64(left - n - 1)
-		}
-		if ok {
-			n++
-			continue
-		}
-		if err == nil && s.gets.size > 0 {
-			s.settle(now) // what was let in is waited for, and that makes room
-			continue
-		}
-		if err == nil {
+		if ok, err = s.admit(vs[n], ms[n], now); !ok && err == nil {
+			if s.gets.size > 0 {
+				s.settle(now) // what was let in is waited for, and that makes room
+				continue
+			}
 			err = s.queueUp(ctx, vs[n], ms[n], now)
 			s.mu.Lock()
 		}
-		if err != nil {
-			s.unlock()
-			return n, err
+		if err == nil {
+			n++
+		} else if s.full == reject && !s.closed {
+			s.done.Rejected += uint64(left - n - 1)
 		}
-		n++
 	}
 	s.settle(s.now())
 	s.unlock()
-	return n, nil
+	return n, err
 }
 
 // admit lets v in if that can be done at once, and if not says why, or nothing if it may

@@ -2,12 +2,20 @@ package backpressure
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/internal/lincheck"
 )
 
 // order takes everything out and returns it.
@@ -316,4 +324,302 @@ func TestAdaptiveLIFOTurnsRound(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		require.Equal(t, []int{3, 2, 1}, order(q))
 	})
+}
+
+// thing is an item with everything an option may ask for.
+type thing struct {
+	n      int
+	weight int64
+	level  int
+	tenant string
+	by     time.Time
+}
+
+// drawOptions draws options that make sense together.
+func drawOptions(intN func(int) int, onDrop func(thing, Reason)) (names []string, opts []Option[thing]) {
+	var drops, pushes bool
+	add := func(name string, o Option[thing]) { names, opts = append(names, name), append(opts, o) }
+	policy := intN(4)
+	switch policy {
+	case 1:
+		add("RejectWhenFull", RejectWhenFull[thing]())
+	case 2:
+		add("DropOldest", DropOldest[thing](nil))
+		drops = true
+	case 3:
+		add("DropNewest", DropNewest[thing](nil))
+		drops = true
+	}
+	if intN(2) == 0 {
+		add("Weigh", Weigh(func(v thing) int64 { return v.weight }))
+	}
+	if intN(3) == 0 {
+		add("Priority", Priority(func(v thing) int { return v.level }))
+		pushes = true
+	}
+	if intN(2) == 0 {
+		add("Fair", Fair(func(v thing) string { return v.tenant }, func(k string) int { return len(k) }))
+		pushes = true
+	}
+	if policy != 3 && intN(3) == 0 {
+		add("AdaptiveLIFO", AdaptiveLIFO[thing](2*time.Millisecond))
+	}
+	if intN(3) == 0 {
+		add("CoDel", CoDel[thing](time.Millisecond, 5*time.Millisecond))
+		drops = true
+	}
+	if intN(3) == 0 {
+		add("Deadline", Deadline(func(v thing) time.Time { return v.by }))
+		drops = true
+	}
+	if drops || pushes && policy == 1 {
+		add("OnDrop", OnDrop(onDrop))
+	}
+	return names, opts
+}
+
+func drawThing(intN func(int) int, n int, now time.Time) thing {
+	v := thing{n: n, weight: int64(intN(4)), level: intN(3), tenant: "abcc"[intN(4):]}
+	if intN(2) == 0 {
+		v.by = now.Add(time.Duration(intN(5)) * time.Millisecond)
+	}
+	return v
+}
+
+// TestSchedNoWakeUpIsLost: whatever the options, a queue that is used and drained leaves
+// nobody asleep, and every item has one fate.
+func TestSchedNoWakeUpIsLost(t *testing.T) {
+	for seed := range uint64(lincheck.Checks(300)) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			var mu sync.Mutex
+			fate := map[int]string{}
+			end := func(n int, how string) {
+				mu.Lock()
+				defer mu.Unlock()
+				if before := fate[n]; before != "" {
+					t.Errorf("item %d: %s and %s", n, before, how)
+				}
+				fate[n] = how
+			}
+			names, opts := drawOptions(rng.IntN, func(v thing, why Reason) { end(v.n, why.String()) })
+			capacity := 3 + rng.IntN(4)
+			q := NewQueue(capacity, append(opts, func(c *config[thing]) { // always the scheduler
+				if !c.scheduled() {
+					c.level = func(thing) int { return 0 }
+				}
+			})...)
+			var in atomic.Int64
+			var ps, cs sync.WaitGroup
+			for p := range 1 + rng.IntN(4) {
+				rng := rand.New(rand.NewPCG(seed, uint64(1+p)))
+				ps.Go(func() {
+					for i := range 1 + rng.IntN(30) {
+						ctx, cancel := background, context.CancelFunc(func() {})
+						if rng.IntN(3) == 0 {
+							ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(3))*time.Millisecond)
+						}
+						vs := make([]thing, 1+rng.IntN(4))
+						for j := range vs {
+							vs[j] = drawThing(rng.IntN, p*10000+i*10+j, time.Now())
+						}
+						n, err := 0, error(nil)
+						switch rng.IntN(3) {
+						case 0:
+							n, err = q.PutAll(ctx, vs)
+						case 1:
+							err = q.TryPut(vs[0])
+							vs = vs[:1]
+						default:
+							err = q.Put(ctx, vs[0])
+							vs = vs[:1]
+						}
+						if err == nil {
+							n = len(vs)
+						}
+						in.Add(int64(n))
+						for _, v := range vs[n:] {
+							end(v.n, "refused")
+						}
+						if s := q.Stats(); s.Cost > int64(capacity) {
+							t.Errorf("%d of %d", s.Cost, capacity)
+						}
+						if rng.IntN(4) == 0 {
+							time.Sleep(time.Duration(rng.IntN(3)) * time.Millisecond)
+						}
+						cancel()
+					}
+				})
+			}
+			for c := range 1 + rng.IntN(4) {
+				rng := rand.New(rand.NewPCG(seed, uint64(100+c)))
+				cs.Go(func() {
+					for {
+						ctx, cancel := background, context.CancelFunc(func() {})
+						if rng.IntN(3) == 0 {
+							ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(3))*time.Millisecond)
+						}
+						dst := make([]thing, 1+rng.IntN(3))
+						n, err := 1, error(nil)
+						if rng.IntN(3) == 0 {
+							n, err = q.GetBatch(ctx, dst)
+						} else {
+							dst[0], err = q.Get(ctx)
+						}
+						cancel()
+						if errors.Is(err, ErrClosed) {
+							return
+						}
+						if err == nil {
+							for _, v := range dst[:n] {
+								end(v.n, "got")
+							}
+						}
+						if rng.IntN(2) == 0 {
+							time.Sleep(time.Duration(rng.IntN(4)) * time.Millisecond)
+						}
+					}
+				})
+			}
+			ps.Wait()
+			require.NoError(t, q.Drain(background))
+			cs.Wait()
+			s := q.Stats()
+			count := map[string]uint64{}
+			for _, how := range fate {
+				count[how]++
+			}
+			require.Equal(t, s.Got, count["got"], "%v", names)
+			require.Zero(t, s.Len)
+			require.Zero(t, s.Cost)
+			if slices.Contains(names, "OnDrop") {
+				require.Equal(t, []uint64{s.Dropped, s.Shed, s.Late}, []uint64{count["full"], count["shed"], count["late"]}, "%v", names)
+			}
+			came := s.Got + s.Shed + s.Late
+			if slices.Contains(names, "DropNewest") {
+				require.EqualValues(t, in.Load(), s.Put+s.Dropped, "%v", names)
+			} else {
+				came += s.Dropped
+				require.EqualValues(t, in.Load(), s.Put, "%v", names)
+			}
+			require.Equal(t, came, s.Put, "%v", names)
+			require.Zero(t, q.sched.door.size)
+			require.Zero(t, q.sched.gets.size)
+			require.Nil(t, q.sched.gone)
+		})
+	}
+}
+
+// A batch that is let in bit by bit serves who waits for it, even if it must not wait itself.
+func TestPutAllServesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue(2, Priority(func(int) int { return 0 }))
+		got := 0
+		go func() {
+			for got < 3 {
+				n, err := q.GetBatch(background, make([]int, 4))
+				require.NoError(t, err)
+				got += n
+			}
+		}()
+		synctest.Wait()
+		over, cancel := context.WithCancel(background)
+		cancel()
+		n, err := q.PutAll(over, []int{1, 2, 3})
+		require.Equal(t, 3, n)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, 3, got)
+	})
+}
+
+// Who waits for room is let in in the order of the queue, not of arrival.
+func TestThoseWhoWaitAreLetInFairly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			opt  Option[string]
+			want []string
+		}{
+			"Fair":     {Fair(func(s string) string { return s[:1] }, nil), []string{"a1", "a2", "b1", "a3", "a4"}},
+			"Priority": {Priority(func(s string) int { return int(s[0]) }), []string{"a1", "b1", "a2", "a3", "a4"}},
+		} {
+			q := NewQueue(1, c.opt)
+			require.NoError(t, q.Put(background, "a1"))
+			for _, v := range []string{"a2", "a3", "a4", "b1"} {
+				go func() { require.NoError(t, q.Put(background, v)) }()
+				synctest.Wait()
+			}
+			var got []string
+			for range 5 {
+				v, err := q.Get(background)
+				require.NoError(t, err)
+				got = append(got, v)
+				synctest.Wait()
+			}
+			require.Equal(t, c.want, got, name)
+		}
+	})
+}
+
+func TestSchedDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ctx, cancel := context.WithCancel(background)
+	defer cancel()
+	opts := []Option[thing]{
+		Weigh(func(v thing) int64 { return v.weight }),
+		Priority(func(v thing) int { return v.level }),
+		Fair(func(v thing) string { return v.tenant }, nil),
+		AdaptiveLIFO[thing](time.Millisecond),
+		CoDel[thing](time.Millisecond, time.Second),
+		Deadline(func(v thing) time.Time { return v.by }),
+	}
+	vs := []thing{{weight: 1, tenant: "a"}, {weight: 1, tenant: "b", level: 1}}
+	dst := make([]thing, 2)
+	q := NewQueue(10, opts...)
+	use := func() {
+		_ = q.Put(ctx, vs[0])
+		_ = q.TryPut(vs[1])
+		_, _ = q.Get(ctx)
+		_, _ = q.TryGet()
+		_, _ = q.PutAll(ctx, vs)
+		_, _ = q.GetBatch(ctx, dst)
+	}
+	use()
+	require.Zero(t, testing.AllocsPerRun(100, use))
+
+	q = NewQueue(1, append(opts, RejectWhenFull[thing](), OnDrop(func(thing, Reason) {}))...)
+	require.NoError(t, q.Put(ctx, vs[1]))
+	require.Zero(t, testing.AllocsPerRun(100, func() { require.Error(t, q.Put(ctx, vs[0])) }), "a refusal")
+
+	// Parking uses its callers again.
+	there, back := NewQueue(1, opts[:5]...), NewQueue(1, opts[:5]...)
+	go func() {
+		for v := range there.All(ctx) {
+			_ = back.Put(ctx, v)
+		}
+	}()
+	require.Zero(t, testing.AllocsPerRun(200, func() {
+		_ = there.Put(ctx, vs[0])
+		_, _ = back.Get(ctx)
+	}))
+	there.Close()
+}
+
+func TestSchedKeepsNothingAlive(t *testing.T) {
+	q := NewQueue(4, Fair(func(*[64]int) int { return 0 }, nil))
+	var freed atomic.Int32
+	for range 3 {
+		v := new([64]int)
+		runtime.AddCleanup(v, func(int) { freed.Add(1) }, 0)
+		require.NoError(t, q.Put(background, v))
+	}
+	require.Len(t, order(q), 3)
+	for i := 0; i < 100 && freed.Load() < 3; i++ {
+		runtime.GC()
+		runtime.Gosched()
+	}
+	require.EqualValues(t, 3, freed.Load())
+	runtime.KeepAlive(q)
 }
