@@ -46,14 +46,16 @@ func TestWeighCountsWeight(t *testing.T) {
 	require.ErrorIs(t, q.TryPut(1), ErrOverload)
 	require.ErrorIs(t, q.TryPut(0), ErrOverload, "what weighs nothing counts as 1")
 	require.Equal(t, QueueStats{Len: 2, Cap: 10, Cost: 10, Put: 2, Rejected: 2}, q.Stats())
-	for _, bad := range []int{-1, 11} {
-		err := q.Put(background, bad) // an error at once: it would wait for ever
-		require.ErrorIs(t, err, ErrWeight)
-		require.EqualError(t, err, fmt.Sprintf("backpressure: bad weight: an item weighs %d, the queue holds 10", bad))
-		n, err := q.PutAll(background, []int{bad})
-		require.Zero(t, n)
-		require.ErrorIs(t, err, ErrWeight)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, bad := range []int{-1, 11} {
+			err := q.Put(background, bad) // an error at once: it would wait for ever
+			require.ErrorIs(t, err, ErrWeight)
+			require.EqualError(t, err, fmt.Sprintf("backpressure: bad weight: an item weighs %d, the queue holds 10", bad))
+			n, err := q.PutAll(background, []int{bad})
+			require.Zero(t, n)
+			require.ErrorIs(t, err, ErrWeight)
+		}
+	})
 	require.Equal(t, []int{4, 6}, order(q))
 	n, err := q.PutAll(background, []int{1, 2, 11, 3})
 	require.Equal(t, 2, n)
@@ -95,6 +97,7 @@ func TestHeavyItemsAreNotOvertaken(t *testing.T) {
 		require.Equal(t, 1, q.Stats().Len, "there is room for the last, but one of weight 4 came before it")
 		cancel()
 		synctest.Wait()
+		require.Equal(t, 2, q.Stats().Len, "the one of weight 4 has gone")
 		require.Equal(t, []int{3, 1}, order(q))
 	})
 }
