@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -62,6 +63,83 @@ func (d Digest) Lacks(o Digest) bool {
 	}
 	return false
 }
+
+// Join returns the digest of the join of two states: what either has seen, of which that lives which
+// lives in both, or in one and was not seen by the other.
+func (d Digest) Join(o Digest) Digest {
+	return d.zip(o, func(a, b digestLane) digestLane {
+		over, overThere := a.seen.Minus(a.live), b.seen.Minus(b.live)
+		j := digestLane{id: a.id, seen: a.seen.Clone(), live: a.live.Minus(overThere)}
+		j.seen.Merge(b.seen)
+		j.live.Merge(b.live.Minus(over))
+		return j
+	})
+}
+
+// Meet returns what both have seen, and what of it lives in both.
+func (d Digest) Meet(o Digest) Digest {
+	return d.zip(o, func(a, b digestLane) digestLane {
+		return digestLane{id: a.id, seen: intersection(a.seen, b.seen), live: intersection(a.live, b.live)}
+	})
+}
+
+// zip combines two digests lane by lane.
+func (d Digest) zip(o Digest, f func(a, b digestLane) digestLane) Digest {
+	var out Digest
+	for i, j := 0, 0; i < len(d.lanes) || j < len(o.lanes); {
+		var a, b digestLane
+		switch {
+		case j == len(o.lanes) || i < len(d.lanes) && d.lanes[i].id < o.lanes[j].id:
+			a, b.id = d.lanes[i], d.lanes[i].id
+			i++
+		case i == len(d.lanes) || o.lanes[j].id < d.lanes[i].id:
+			a.id, b = o.lanes[j].id, o.lanes[j]
+			j++
+		default:
+			a, b = d.lanes[i], o.lanes[j]
+			i, j = i+1, j+1
+		}
+		if l := f(a, b); !l.seen.IsEmpty() {
+			out.lanes = append(out.lanes, l)
+		}
+	}
+	return out
+}
+
+// Split yields digests whose join is d, none of them longer than size bytes unless it holds a single
+// gap-free run of events seen, and what lives of it.
+func (d Digest) Split(size int) iter.Seq[Digest] {
+	return func(yield func(Digest) bool) {
+		var piece Digest
+		room := size - 13
+		for _, l := range d.lanes {
+			for _, run := range l.seen.Runs() {
+				one := interval.Of(run)
+				live := intersection(l.live, one)
+				need := 10 + 20*(1+len(live.Runs()))
+				if last := len(piece.lanes) - 1; last >= 0 && room < need {
+					if !yield(piece) {
+						return
+					}
+					piece, room = Digest{}, size-13
+				}
+				if last := len(piece.lanes) - 1; last >= 0 && piece.lanes[last].id == l.id {
+					piece.lanes[last].seen.Push(run)
+					piece.lanes[last].live.Merge(live)
+				} else {
+					piece.lanes = append(piece.lanes, digestLane{l.id, one, live})
+				}
+				room -= need
+			}
+		}
+		if len(piece.lanes) > 0 {
+			yield(piece)
+		}
+	}
+}
+
+// IsZero reports whether it is the digest of an empty replica.
+func (d Digest) IsZero() bool { return len(d.lanes) == 0 }
 
 // Seen reports whether the replica has seen an event.
 func (d Digest) Seen(e Dot) bool {

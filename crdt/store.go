@@ -272,6 +272,18 @@ func (s *Store) Digest() Digest {
 	return d
 }
 
+// Context returns what this replica has seen, as a digest in which nothing lives. O(replicas and gaps).
+func (s *Store) Context() Digest {
+	d := Digest{lanes: make([]digestLane, 0, len(s.lanes))}
+	for i := range s.lanes {
+		if l := &s.lanes[i]; !l.seen.IsEmpty() {
+			d.lanes = append(d.lanes, digestLane{id: l.id, seen: l.seen.Clone()})
+		}
+	}
+	slices.SortFunc(d.lanes, func(a, b digestLane) int { return cmp.Compare(a.id, b.id) })
+	return d
+}
+
 // Since returns what a replica with the given digest lacks, and nothing that it has (the optimal
 // difference of Enes et al., "Efficient synchronization of state-based CRDTs", ICDE 2019).
 func (s *Store) Since(peer Digest) Delta {
