@@ -11,35 +11,51 @@ import (
 // A message is a version byte, a kind byte and the fields of the kind (crdt/FORMAT.md).
 const (
 	messageVersion = 1
-	headerLen      = 2
+	// overhead is how much longer a message is than the delta, question or digest in it, at most.
+	overhead = 48
+	// minFrame is the least MaxFrame.
+	minFrame = 256
 )
 
 type messageKind uint8
 
 const (
-	deltaMessage  messageKind = 1 // a stretch of the sender's log: session, after, upto, flags, delta
-	ackMessage    messageKind = 2 // the receiver has the log up to: session, upto
-	probeMessage  messageKind = 3 // is our state the same? fingerprint
-	digestMessage messageKind = 4 // tell me what I lack: flags, digest
-	patchMessage  messageKind = 5 // what you lack: delta
+	deltaMessage    messageKind = 1 // a stretch of the sender's log: session, after, upto, flags, delta
+	ackMessage      messageKind = 2 // the receiver has the log up to: session, upto, flags
+	probeMessage    messageKind = 3 // is our state the same? fingerprint, flags, who is retired
+	questionMessage messageKind = 4 // tell me what I lack: token, question
+	answerMessage   messageKind = 5 // token, which of how many, session, head, flags, delta or question
+	reportMessage   messageKind = 6 // what I have seen: session, upto, who is member, context
+	retiredMessage  messageKind = 7 // who is gone for ever: ids
 )
 
 const (
-	// flagBase on a delta: what came before in the log is not to be had from it any more.
+	// flagBase on a stretch: what came before in the log is not to be had from it any more.
 	flagBase = 1
-	// flagAsk on a digest: send yours if you lack something.
+	// flagWhole on an acknowledgment: nothing lacks here of what is before.
+	flagWhole = 1
+	// flagAsk on a probe: ask at once if it differs, you have been told nothing for long.
 	flagAsk = 1
+	// flagQuestion on an answer: it is a question, to be answered in turn.
+	flagQuestion = 1
+	// flagMore on an answer: there is more than was sent, ask again.
+	flagMore = 2
 )
 
 // message is one message, read.
 type message struct {
-	kind        messageKind
-	flags       byte
-	session     uint64
-	after, upto uint64
-	fingerprint uint64
-	delta       crdt.Delta
-	digest      crdt.Digest
+	kind         messageKind
+	flags        byte
+	session      uint64
+	after, upto  uint64 // of logs; of answers, upto is the head of the log
+	print        uint64 // fingerprint of a state
+	roster       uint64 // fingerprint of who is retired, or member
+	token        uint64
+	index, count uint64
+	delta        crdt.Delta
+	question     crdt.Question
+	context      crdt.Digest
+	ids          []crdt.ReplicaID
 }
 
 func (m *message) append(b []byte) []byte {
@@ -54,13 +70,36 @@ func (m *message) append(b []byte) []byte {
 	case ackMessage:
 		b = binary.BigEndian.AppendUint64(b, m.session)
 		b = binary.AppendUvarint(b, m.upto)
-	case probeMessage:
-		b = binary.BigEndian.AppendUint64(b, m.fingerprint)
-	case digestMessage:
 		b = append(b, m.flags)
-		b, _ = m.digest.AppendBinary(b)
-	case patchMessage:
-		b, _ = m.delta.AppendBinary(b)
+	case probeMessage:
+		b = binary.BigEndian.AppendUint64(b, m.print)
+		b = append(b, m.flags)
+		b = binary.BigEndian.AppendUint64(b, m.roster)
+	case questionMessage:
+		b = binary.AppendUvarint(b, m.token)
+		b, _ = m.question.AppendBinary(b)
+	case answerMessage:
+		b = binary.AppendUvarint(b, m.token)
+		b = binary.AppendUvarint(b, m.index)
+		b = binary.AppendUvarint(b, m.count)
+		b = binary.BigEndian.AppendUint64(b, m.session)
+		b = binary.AppendUvarint(b, m.upto)
+		b = append(b, m.flags)
+		if m.flags&flagQuestion != 0 {
+			b, _ = m.question.AppendBinary(b)
+		} else {
+			b, _ = m.delta.AppendBinary(b)
+		}
+	case reportMessage:
+		b = binary.BigEndian.AppendUint64(b, m.session)
+		b = binary.AppendUvarint(b, m.upto)
+		b = binary.BigEndian.AppendUint64(b, m.roster)
+		b, _ = m.context.AppendBinary(b)
+	case retiredMessage:
+		b = binary.AppendUvarint(b, uint64(len(m.ids)))
+		for _, id := range m.ids {
+			b = binary.BigEndian.AppendUint64(b, uint64(id))
+		}
 	}
 	return b
 }
@@ -72,28 +111,48 @@ func parse(b []byte, lim crdt.Limits) (m message, err error) {
 		return m, fmt.Errorf("%w: message version %d, this package reads %d", crdt.ErrVersion, v, messageVersion)
 	}
 	m.kind = messageKind(r.Byte())
+	flags := byte(0) // that are known
 	switch m.kind {
 	case deltaMessage:
 		m.session, m.after, m.upto, m.flags = r.Uint64(), r.Uvarint(), r.Uvarint(), r.Byte()
-		if m.after >= m.upto || m.flags&^flagBase != 0 {
-			r.Fail("a stretch from %d to %d, flags %x", m.after, m.upto, m.flags)
+		if flags = flagBase; m.after >= m.upto {
+			r.Fail("a stretch from %d to %d", m.after, m.upto)
 		}
-		m.delta, err = rest(&r, lim)
+		m.delta, err = body(&r, lim)
 	case ackMessage:
-		m.session, m.upto = r.Uint64(), r.Uvarint()
+		m.session, m.upto, m.flags = r.Uint64(), r.Uvarint(), r.Byte()
+		flags = flagWhole
 	case probeMessage:
-		m.fingerprint = r.Uint64()
-	case digestMessage:
-		if m.flags = r.Byte(); m.flags&^flagAsk != 0 {
-			r.Fail("flags %x", m.flags)
+		m.print, m.flags, m.roster = r.Uint64(), r.Byte(), r.Uint64()
+		flags = flagAsk
+	case questionMessage:
+		m.token = r.Uvarint()
+		err = m.question.UnmarshalBinary(r.Take(r.Len()))
+	case answerMessage:
+		m.token, m.index, m.count = r.Uvarint(), r.Uvarint(), r.Uvarint()
+		m.session, m.upto, m.flags = r.Uint64(), r.Uvarint(), r.Byte()
+		if flags = flagQuestion | flagMore; m.index >= m.count {
+			r.Fail("answer %d of %d", m.index, m.count)
 		}
+		if m.flags&flagQuestion != 0 {
+			err = m.question.UnmarshalBinary(r.Take(r.Len()))
+		} else {
+			m.delta, err = body(&r, lim)
+		}
+	case reportMessage:
+		m.session, m.upto, m.roster = r.Uint64(), r.Uvarint(), r.Uint64()
 		if r.Err() == nil {
-			err = m.digest.UnmarshalBinary(r.Take(r.Len()))
+			err = m.context.UnmarshalBinary(r.Take(r.Len()))
 		}
-	case patchMessage:
-		m.delta, err = rest(&r, lim)
+	case retiredMessage:
+		for n := r.Count(8); n > 0 && r.Err() == nil; n-- {
+			m.ids = append(m.ids, crdt.ReplicaID(r.Uint64()))
+		}
 	default:
 		r.Fail("unknown kind of message %d", m.kind)
+	}
+	if m.flags&^flags != 0 {
+		r.Fail("flags %x", m.flags)
 	}
 	if e := r.Done(); e != nil {
 		return message{}, fmt.Errorf("%w: %w", crdt.ErrCorrupt, e)
@@ -101,6 +160,6 @@ func parse(b []byte, lim crdt.Limits) (m message, err error) {
 	return m, err
 }
 
-func rest(r *wire.Reader, lim crdt.Limits) (crdt.Delta, error) {
+func body(r *wire.Reader, lim crdt.Limits) (crdt.Delta, error) {
 	return crdt.ParseDelta(append([]byte(nil), r.Take(r.Len())...), lim)
 }

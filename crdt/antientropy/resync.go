@@ -1,0 +1,170 @@
+package antientropy
+
+import (
+	"math"
+	"slices"
+
+	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/interval"
+)
+
+// resync is one run of asking a peer for all that lacks here: questions, their answers, and the
+// questions that follow from these. Who asks keeps track; who is asked keeps nothing.
+type resync struct {
+	number uint64
+	tick   int // when it last got on
+	open   []open
+	// The peer's log as it was when it first answered: what was in it is here at the end.
+	session, head uint64
+	more          bool
+}
+
+// open is a question that is not answered in full.
+type open struct {
+	token uint64
+	first bool
+	got   interval.Set // which answers there are, counted from 1
+}
+
+// startResync asks a peer for all that lacks here.
+func (n *Node) startResync(p *peer) {
+	p.askPending = false
+	p.askTick = n.tick + 4*n.cfg.ProbeTicks
+	n.resyncs++
+	p.resync = &resync{number: n.resyncs, tick: n.tick, head: math.MaxUint64}
+	for _, q := range n.cfg.State.Questions(n.cfg.MaxFrame - overhead) {
+		n.ask(p, q, true)
+	}
+}
+
+func (n *Node) ask(p *peer, q crdt.Question, first bool) {
+	n.token++
+	p.resync.open = append(p.resync.open, open{token: n.token, first: first})
+	n.send(p.id, &message{kind: questionMessage, token: n.token, question: q})
+}
+
+// question answers one.
+func (n *Node) question(p *peer, m *message) error {
+	ans := n.cfg.State.Answer(m.question, n.cfg.MaxFrame-overhead)
+	if err := n.learn(p, ans.Over); err != nil {
+		return err
+	}
+	if ans.Lacks && p.resync == nil {
+		p.askPending = true
+	}
+	n.reply(p, m.token, ans.Patch, ans.Questions)
+	return nil
+}
+
+// reply sends what a question of the peer led to. Token 0 is for what it did not ask.
+func (n *Node) reply(p *peer, token uint64, patch crdt.Delta, questions []crdt.Question) {
+	var out []message
+	size := 0
+	for piece := range patch.Split(n.cfg.MaxFrame - overhead) {
+		if size += piece.Len(); size > n.cfg.BufferBytes && len(out) > 0 {
+			out[0].flags |= flagMore // it asks for the rest when it has this
+			break
+		}
+		out = append(out, message{delta: piece})
+	}
+	for _, q := range questions {
+		out = append(out, message{question: q, flags: flagQuestion})
+	}
+	if len(out) == 0 && token != 0 {
+		out = append(out, message{}) // nothing lacks: that is an answer too
+	}
+	for i := range out {
+		m := &out[i]
+		m.kind, m.token, m.index, m.count = answerMessage, token, uint64(i), uint64(len(out))
+		m.session, m.upto = n.session, n.head
+		n.send(p.id, m)
+	}
+}
+
+// answer takes in one.
+func (n *Node) answer(p *peer, m *message) error {
+	r := p.resync
+	i := -1
+	if r != nil {
+		i = slices.IndexFunc(r.open, func(o open) bool { return o.token == m.token })
+	}
+	expected := i >= 0 && r.open[i].got.Add(m.index+1)
+	if err := n.learn(p, m.delta); err != nil {
+		p.resync = nil // a probe starts it again, later
+		return err
+	}
+	if !expected {
+		return nil
+	}
+	if !m.question.IsZero() {
+		ans := n.cfg.State.Answer(m.question, n.cfg.MaxFrame-overhead)
+		if err := n.learn(p, ans.Over); err != nil {
+			p.resync = nil
+			return err
+		}
+		n.reply(p, 0, ans.Patch, nil)
+		for _, q := range ans.Questions {
+			n.ask(p, q, false)
+		}
+	}
+	r.tick = n.tick
+	r.more = r.more || m.flags&flagMore != 0
+	o := &r.open[i]
+	if o.first {
+		if r.session != 0 && r.session != m.session {
+			r.more = true // it has started anew meanwhile
+		}
+		r.session, r.head = m.session, min(r.head, m.upto)
+	}
+	if o.got.Count() == m.count {
+		if r.open = slices.Delete(r.open, i, i+1); len(r.open) == 0 {
+			n.finishResync(p)
+		}
+	}
+	return nil
+}
+
+// finishResync takes note that nothing lacks here of what the peer had when it was asked.
+func (n *Node) finishResync(p *peer) {
+	r := p.resync
+	p.resync = nil
+	if r.more {
+		p.askPending = true
+		return
+	}
+	p.asked = r.number
+	n.dirty = true
+	n.listen(p, r.session)
+	if r.head < p.hole {
+		p.askPending = true // its log was cut since then
+		return
+	}
+	p.applied, p.complete, p.owesAck = max(p.applied, r.head), true, true
+}
+
+func (n *Node) sendProbe(p *peer, flags byte) {
+	quiet := min((n.tick-p.heard)/(4*n.cfg.ProbeTicks), 6)
+	p.probeTick = n.tick + 1 + (n.cfg.ProbeTicks/2+n.rng.IntN(n.cfg.ProbeTicks))<<quiet
+	n.send(p.id, &message{kind: probeMessage, flags: flags, print: n.cfg.State.Fingerprint(), roster: fingerprint(n.retired)})
+}
+
+// probe compares states. While changes are on their way, states differ for a moment all the time:
+// a difference is pursued if it stays as it is, or has not been for long.
+func (n *Node) probe(p *peer, m *message) {
+	if m.roster != fingerprint(n.retired) {
+		n.tellRetired(p.id)
+	}
+	ours := n.cfg.State.Fingerprint()
+	if m.print == ours {
+		p.theirs, p.ours = 0, 0
+		return
+	}
+	switch {
+	case p.resync != nil:
+	case m.flags&flagAsk != 0 || p.theirs == m.print && p.ours == ours || n.tick >= p.askTick:
+		p.askPending = true
+	default:
+		p.probeTick = min(p.probeTick, n.tick+2) // so that both know soon
+	}
+	p.theirs, p.ours = m.print, ours
+}
