@@ -95,9 +95,9 @@ func (n *Node) ack(p *peer, m *message) {
 	if m.session != n.session || m.upto > n.head {
 		return
 	}
-	if m.flags&flagWhole != 0 && m.upto > p.whole {
-		p.whole = m.upto
-		n.dirty = true
+	if m.flags&flagWhole != 0 {
+		p.whole = max(p.whole, m.upto)
+		p.base = p.base && m.upto < p.acked
 	}
 	switch {
 	case m.upto > p.confirmed:

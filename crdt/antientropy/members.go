@@ -72,7 +72,7 @@ func (n *Node) retire(ids []crdt.ReplicaID) {
 	}
 	for _, p := range n.peers {
 		p.acked, p.sent, p.confirmed, p.mark, p.whole = n.head, n.head, n.head, n.head, 0
-		p.base, p.reports, p.reportTick = true, 0, n.tick
+		p.base, p.reportTick = true, n.tick
 		if !p.lost {
 			n.tellRetired(p.id)
 		}
@@ -118,10 +118,7 @@ func fingerprint(ids []crdt.ReplicaID) (h uint64) {
 // sendReport tells a peer what this node has seen. It counts once the peer has this node's log up to
 // here: then all that this node had done by now, removals too, is there.
 func (n *Node) sendReport(p *peer) {
-	if !n.cfg.Mesh || n.tick < p.reportTick || p.silent > 0 || p.lost {
-		return
-	}
-	if p.base || p.sent != n.head {
+	if !n.cfg.Mesh || n.tick < p.reportTick || p.silent > 0 {
 		return
 	}
 	roster := n.roster()
@@ -133,7 +130,7 @@ func (n *Node) sendReport(p *peer) {
 	// It may be lost: the same is told again, more and more rarely.
 	p.reportTick = n.tick + n.cfg.StableTicks<<min(p.reports, 6)
 	for piece := range context.Split(n.cfg.MaxFrame - overhead) {
-		n.send(p.id, &message{kind: reportMessage, session: n.session, upto: p.mark, roster: roster, context: piece})
+		n.send(p.id, &message{kind: reportMessage, session: n.session, upto: n.head, roster: roster, context: piece})
 	}
 }
 

@@ -121,7 +121,7 @@ type Node struct {
 	members []member // ascending ids, without this node
 	retired []crdt.ReplicaID
 	stable  crdt.Digest
-	dirty   bool // more may be stable, or done
+	dirty   bool // more may be stable
 
 	waiting []pending
 	done    []Ticket

@@ -24,7 +24,9 @@ type cluster struct {
 	loss    float64                // chance that a message is lost
 	dup     float64                // chance that it comes twice
 	cut     map[crdt.ReplicaID]int // nodes of different groups do not hear each other
-	digest  uint64                 // of all that was sent, in order
+	down    map[crdt.ReplicaID]bool
+	refused error  // what nodes may answer
+	digest  uint64 // of all that was sent, in order
 	maxSize int
 }
 
@@ -35,7 +37,7 @@ type letter struct {
 
 func newCluster(t require.TestingT, n int, seed uint64, cfg antientropy.Config, linked func(i, j int) bool) *cluster {
 	c := &cluster{
-		t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[crdt.ReplicaID]int{},
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[crdt.ReplicaID]int{}, down: map[crdt.ReplicaID]bool{},
 		sets: map[crdt.ReplicaID]*crdt.Set[int]{}, nodes: map[crdt.ReplicaID]*antientropy.Node{},
 	}
 	for i := range n {
@@ -66,6 +68,9 @@ func ring(n int) func(i, j int) bool {
 
 func (c *cluster) collect() {
 	for _, id := range c.ids {
+		if c.down[id] {
+			continue
+		}
 		rd := c.nodes[id].Ready()
 		for _, e := range rd.Messages {
 			h := fnv.New64a()
@@ -86,7 +91,9 @@ func (c *cluster) collect() {
 // tick lets time pass and delivers about all that flies, in any order.
 func (c *cluster) tick() {
 	for _, id := range c.ids {
-		c.nodes[id].Tick()
+		if !c.down[id] {
+			c.nodes[id].Tick()
+		}
 	}
 	c.collect()
 	for rounds := 0; rounds < 3; rounds++ {
@@ -97,17 +104,21 @@ func (c *cluster) tick() {
 			if c.cut[l.from] != c.cut[l.To] {
 				continue
 			}
-			if n := c.nodes[l.To]; n != nil {
-				require.NoError(c.t, n.Step(l.from, l.Message))
+			if n := c.nodes[l.To]; n != nil && !c.down[l.To] {
+				if err := n.Step(l.from, l.Message); c.refused == nil || err != nil {
+					require.ErrorIs(c.t, err, c.refused)
+				}
 			}
 		}
 		c.collect()
 	}
 }
 
-func (c *cluster) equal() bool {
-	first := c.sets[c.ids[0]].Store().Fingerprint()
-	for _, id := range c.ids {
+func (c *cluster) equal() bool { return c.equalOf(c.ids) }
+
+func (c *cluster) equalOf(ids []crdt.ReplicaID) bool {
+	first := c.sets[ids[0]].Store().Fingerprint()
+	for _, id := range ids {
 		if c.sets[id].Store().Fingerprint() != first {
 			return false
 		}

@@ -133,7 +133,6 @@ func (n *Node) finishResync(p *peer) {
 		return
 	}
 	p.asked = r.number
-	n.dirty = true
 	n.listen(p, r.session)
 	if r.head < p.hole {
 		p.askPending = true // its log was cut since then

@@ -1,0 +1,258 @@
+package antientropy_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/crdt/antientropy"
+)
+
+// removal is one that was made, and what its maker had seen then.
+type removal struct {
+	by    crdt.ReplicaID
+	delta crdt.Delta
+	seen  crdt.Digest
+}
+
+// knows reports whether merging a delta would change nothing at a node.
+func (c *cluster) knows(id crdt.ReplicaID, d crdt.Delta) bool {
+	s := crdt.NewSet[int](1 << 40)
+	_, err := s.Merge(c.sets[id].State())
+	require.NoError(c.t, err)
+	changed, err := s.Merge(d)
+	require.NoError(c.t, err)
+	return !changed
+}
+
+// alive returns the nodes that run and were not told to stop.
+func (c *cluster) alive() (ids []crdt.ReplicaID) {
+	for _, id := range c.ids {
+		if !c.down[id] && !slices.Contains(c.nodes[id].Retired(), id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// stable checks what a node calls stable.
+func (c *cluster) checkStable(id crdt.ReplicaID, removals []removal) {
+	stable := c.nodes[id].Ready().Stable
+	if stable.IsZero() {
+		return
+	}
+	gone := c.nodes[id].Retired()
+	for _, m := range c.ids {
+		if !slices.Contains(gone, m) {
+			require.True(c.t, c.sets[m].Digest().Covers(stable), "node %d has not seen what is stable at %d", m, id)
+		}
+	}
+	for _, r := range removals {
+		if r.seen.Covers(stable) || c.knows(id, r.delta) {
+			continue
+		}
+		require.Contains(c.t, gone, r.by, "a removal of node %d, which had not seen what is stable at %d, is not there", r.by, id)
+		for _, m := range c.ids {
+			if !slices.Contains(gone, m) {
+				require.False(c.t, c.knows(m, r.delta), "a removal of node %d, which is gone, is known to %d, but not to %d, where more is stable", r.by, m, id)
+			}
+		}
+	}
+}
+
+// What a node calls stable was seen by every member, and whatever any of them did before it had seen
+// it is there, also when members die and are retired at any moment. In the end everything is stable.
+func TestStableIsWhatEveryMemberHasSeen(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 4).Draw(t, "nodes")
+		cfg := antientropy.Config{Mesh: true, StableTicks: 2, BufferBytes: rapid.SampledFrom([]int{0, 60}).Draw(t, "buffer")}
+		c := newCluster(t, n, rapid.Uint64().Draw(t, "seed"), cfg, everybody)
+		c.loss = rapid.SampledFrom([]float64{0, 0.1, 0.4}).Draw(t, "loss")
+		c.dup = rapid.SampledFrom([]float64{0, 0.3}).Draw(t, "dup")
+		c.refused = antientropy.ErrRetired
+		var removals []removal
+		who := func(t *rapid.T) crdt.ReplicaID { return rapid.SampledFrom(c.alive()).Draw(t, "who") }
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) { c.add(who(t), rapid.IntRange(0, 5).Draw(t, "element")) },
+			"remove": func(t *rapid.T) {
+				id := who(t)
+				seen := c.sets[id].Digest()
+				if d := c.sets[id].Remove(rapid.IntRange(0, 5).Draw(t, "element")); !d.IsZero() {
+					removals = append(removals, removal{id, d, seen})
+				}
+			},
+			"tick": func(t *rapid.T) { c.tick() },
+			"cut":  func(t *rapid.T) { c.cut[who(t)] = 1 },
+			"heal": func(t *rapid.T) { clear(c.cut) },
+			"die": func(t *rapid.T) {
+				if len(c.alive()) > 1 {
+					c.down[who(t)] = true
+				}
+			},
+			"retire": func(t *rapid.T) {
+				for id := range c.down {
+					c.nodes[who(t)].Retire(id)
+					break
+				}
+			},
+			"": func(t *rapid.T) {
+				for _, id := range c.alive() {
+					c.checkStable(id, removals)
+				}
+			},
+		})
+		clear(c.cut)
+		c.loss = min(c.loss, 0.1)
+		alive := c.alive()
+		for id := range c.down {
+			c.nodes[alive[0]].Retire(id)
+		}
+		if len(alive) == 1 {
+			return
+		}
+		for range 600 {
+			c.tick()
+			all := true
+			for _, id := range alive {
+				c.checkStable(id, removals)
+				all = all && c.nodes[id].Ready().Stable.Covers(c.sets[alive[0]].Store().Context())
+			}
+			if all && c.equalOf(alive) {
+				return
+			}
+		}
+		require.FailNow(t, "not everything gets stable")
+	})
+}
+
+// A replica that was retired is refused, told so, and says no more; nothing of what only it has seen
+// is taken in, by whomever it tries.
+func TestRetiredReplicaIsRefused(t *testing.T) {
+	c := newCluster(t, 4, 1, antientropy.Config{Mesh: true, StableTicks: 2}, everybody)
+	c.add(1, 1, 2, 3)
+	c.settle(20)
+	for range 20 {
+		c.tick()
+	}
+	c.cut[4] = 1
+	c.add(4, 44)
+	c.remove(4, 2)
+	c.add(1, 7)
+	for range 50 {
+		c.tick()
+	}
+	dot := crdt.Dot{Node: 1, N: 4}
+	require.True(t, c.sets[2].Contains(7))
+	require.False(t, c.nodes[1].Ready().Stable.Seen(dot), "stable without one who is only cut off")
+	c.nodes[2].Retire(4)
+	for range 50 {
+		c.tick()
+	}
+	for _, id := range c.ids[:3] {
+		require.Equal(t, []crdt.ReplicaID{4}, c.nodes[id].Retired())
+		require.True(t, c.nodes[id].Ready().Stable.Seen(dot))
+		require.NotContains(t, c.nodes[id].Peers(), crdt.ReplicaID(4))
+		c.nodes[id].AddPeer(4)
+		require.NotContains(t, c.nodes[id].Peers(), crdt.ReplicaID(4), "retired, and added again")
+	}
+
+	clear(c.cut)
+	c.refused = antientropy.ErrRetired
+	for range 50 {
+		c.tick()
+	}
+	for _, id := range c.ids[:3] {
+		require.Equal(t, []int{1, 2, 3, 7}, c.sets[id].Sorted())
+	}
+	require.Equal(t, []crdt.ReplicaID{4}, c.nodes[4].Retired())
+	sent := c.nodes[4].Stats().MessagesSent
+	for range 50 {
+		c.tick()
+	}
+	require.Equal(t, sent, c.nodes[4].Stats().MessagesSent, "it was told, and goes on")
+	require.ErrorIs(t, c.nodes[4].Step(1, []byte{1, 3}), antientropy.ErrRetired)
+
+	// It starts again as a newcomer.
+	c.start(9, 99, antientropy.Config{Mesh: true, StableTicks: 2})
+	for _, id := range c.ids[:3] {
+		c.nodes[id].AddPeer(9)
+		c.nodes[9].AddPeer(id)
+	}
+	for range 50 {
+		c.tick()
+	}
+	require.Equal(t, []int{1, 2, 3, 7}, c.sets[9].Sorted())
+	require.True(t, c.nodes[9].Ready().Stable.Seen(dot))
+	require.Equal(t, []crdt.ReplicaID{4}, c.nodes[9].Retired(), "a newcomer is told who is gone")
+}
+
+// A node that starts again under its old name knows who is gone if it is told.
+func TestRetiredIsGivenToANewStart(t *testing.T) {
+	set := crdt.NewSet[int](1)
+	n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store(), Retired: []crdt.ReplicaID{7, 3, 7}})
+	require.Equal(t, []crdt.ReplicaID{3, 7}, n.Retired())
+	n.AddPeer(7)
+	require.Empty(t, n.Peers())
+	require.ErrorIs(t, n.Step(3, []byte{1, 3}), antientropy.ErrRetired)
+	n.Retire(0)
+	require.Equal(t, []crdt.ReplicaID{3, 7}, n.Retired())
+}
+
+// Who leaves for good tells the others itself.
+func TestNodeRetiresItself(t *testing.T) {
+	c := newCluster(t, 3, 1, antientropy.Config{Mesh: true, StableTicks: 2}, everybody)
+	c.settle(20)
+	c.nodes[3].Retire(3)
+	c.refused = antientropy.ErrRetired
+	for range 20 {
+		c.tick()
+	}
+	require.Equal(t, []crdt.ReplicaID{2}, c.nodes[1].Peers())
+	require.Equal(t, []crdt.ReplicaID{1}, c.nodes[2].Peers())
+}
+
+// Without Mesh nobody knows whether its peers are all there is.
+func TestNothingIsStableWithoutMesh(t *testing.T) {
+	c := newCluster(t, 3, 1, antientropy.Config{StableTicks: 1}, everybody)
+	c.add(1, 1)
+	for range 30 {
+		c.tick()
+	}
+	require.True(t, c.nodes[1].Ready().Stable.IsZero())
+	require.Zero(t, c.nodes[1].Stats().ReportBytesSent)
+}
+
+// compacting records what it is told.
+type compacting struct {
+	*crdt.Store
+	told []crdt.Digest
+}
+
+func (s *compacting) Compact(stable crdt.Digest) int {
+	s.told = append(s.told, stable)
+	return 0
+}
+
+func TestStateIsCompactedWhereMoreIsStable(t *testing.T) {
+	set := crdt.NewSet[int](9)
+	state := &compacting{Store: set.Store()}
+	n := antientropy.NewNode(antientropy.Config{Self: 9, State: state, Mesh: true, StableTicks: 1})
+	c := newCluster(t, 1, 1, antientropy.Config{Mesh: true, StableTicks: 1}, everybody)
+	c.ids, c.sets[9], c.nodes[9] = append(c.ids, 9), set, n
+	c.nodes[1].AddPeer(9)
+	n.AddPeer(1)
+	set.Add(1)
+	for range 20 {
+		c.tick()
+	}
+	require.NotEmpty(t, state.told)
+	last := len(state.told)
+	require.True(t, state.told[last-1].Seen(crdt.Dot{Node: 9, N: 1}))
+	for range 20 {
+		c.tick()
+	}
+	require.Len(t, state.told, last, "told again without news")
+}
