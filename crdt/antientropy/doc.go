@@ -6,7 +6,7 @@
 //
 //	set.Add("x")               // something changes here
 //	rd := node.Ready()
-//	save(rd.Persist)           // if the state is to survive a crash
+//	save(rd.Persist)           // if the state is to survive a crash: before anything is sent
 //	send(rd.Messages)          // over anything, reliable or not
 //	node.Advance(rd)
 //
@@ -22,17 +22,31 @@
 //
 // Now and then peers compare fingerprints of their states, eight bytes. Where they stay different
 // (a peer is new, was cut off for longer than [Config.BufferBytes] holds, or got its changes from
-// somewhere else) they exchange digests, and each sends what the other lacks, and nothing else.
-// Replicas that are equal exchange fingerprints only.
+// somewhere else) each asks what it lacks ([crdt.Question]): what was seen of each replica, and
+// fingerprints of ranges where they differ. It is sent that, and nothing else. A peer that is gone
+// costs a probe now and then, ever more rarely, and no memory.
 //
 // # Who talks to whom
 //
 // Any connected graph of peers will do; changes pass on from peer to peer. Where everybody is a
-// peer of everybody, set [Config.Mesh]: then each change is told by its maker alone.
+// peer of everybody, set [Config.Mesh]: then each change is told by its maker alone, and it is found
+// out what is stable.
 //
 // The names of peers are [crdt.ReplicaID]s, one for each start of a process: who starts again is a
-// new peer. Messages of one node must be told apart from another's by the transport; they are not
-// authenticated here.
+// new peer, unless it comes back with all that it ever persisted ([Ready].Persist). Messages of one
+// node must be told apart from another's by the transport; they are not authenticated here.
+//
+// # What is stable
+//
+// [Ready].Stable is what every member has seen; whatever anybody did without having seen it is here
+// already. A state that has a method Compact is told, and can fuse what nobody will refer to any
+// more. Members are all peers that were ever added; who is gone for ever is retired ([Node.Retire]),
+// and refused if it comes back.
+//
+// # How many have it
+//
+// [Node.Write] tells when so many peers have what was changed here, [Node.Read] when what they have
+// is here. What a [Majority] has taken in, whoever reads at a majority sees.
 //
 // Source: Enes, Almeida, Baquero and Leitão, "Efficient synchronization of state-based CRDTs"
 // (ICDE 2019), for what is sent to whom.

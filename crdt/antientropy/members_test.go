@@ -161,7 +161,7 @@ func TestRetiredReplicaIsRefused(t *testing.T) {
 
 	clear(c.cut)
 	c.refused = antientropy.ErrRetired
-	for range 50 {
+	for range 250 { // it tries rarely
 		c.tick()
 	}
 	for _, id := range c.ids[:3] {
@@ -255,4 +255,121 @@ func TestStateIsCompactedWhereMoreIsStable(t *testing.T) {
 		c.tick()
 	}
 	require.Len(t, state.told, last, "told again without news")
+}
+
+// kindOf returns the kind of a message.
+func kindOf(m []byte) int { return int(m[1]) }
+
+const (
+	stretchKind = 1
+	answerKind  = 5
+	reportKind  = 6
+)
+
+// hand gives node to those messages of node from for which keep holds, over and over for some ticks.
+func (c *cluster) hand(from, to crdt.ReplicaID, keep func(kind int) bool) {
+	for _, m := range c.messages(from) {
+		if keep(kindOf(m)) {
+			require.NoError(c.t, c.nodes[to].Step(from, m))
+		}
+	}
+}
+
+func everything(int) bool { return true }
+
+// meshed returns two nodes of a mesh for which all is stable, and who tell what they see at each tick.
+func meshed(t *testing.T, cfg antientropy.Config) *cluster {
+	cfg.Mesh, cfg.StableTicks, cfg.ProbeTicks = true, 1, 1<<20
+	c := newCluster(t, 2, 1, cfg, everybody)
+	c.add(1, 1, 2, 3)
+	for range 30 {
+		c.tick()
+	}
+	require.True(t, c.nodes[2].Ready().Stable.Seen(crdt.Dot{Node: 1, N: 3}))
+	return c
+}
+
+// A report counts once all is there that its sender had done before it.
+func TestReportWaitsForWhatCameBefore(t *testing.T) {
+	c := meshed(t, antientropy.Config{})
+	c.remove(1, 3)
+	lost := c.messages(1)
+	require.Equal(t, stretchKind, kindOf(lost[0]))
+	c.add(2, 6)
+	c.hand(2, 1, everything)
+	for range 2 {
+		c.nodes[1].Tick()
+	}
+	seen := crdt.Dot{Node: 2, N: 1}
+	c.hand(1, 2, func(kind int) bool { return kind == reportKind })
+	c.nodes[2].Tick()
+	require.False(t, c.nodes[2].Ready().Stable.Seen(seen), "the removal is not there, and the report counts")
+	for range 20 {
+		c.tick()
+	}
+	require.True(t, c.nodes[2].Ready().Stable.Seen(seen))
+	require.False(t, c.sets[2].Contains(3))
+}
+
+// While nodes do not agree on who is member, nothing more gets stable at any of them.
+func TestReportWaitsForTheSameMembers(t *testing.T) {
+	c := meshed(t, antientropy.Config{})
+	c.nodes[1].AddPeer(9)
+	c.add(1, 7)
+	for range 50 {
+		c.tick()
+	}
+	require.True(t, c.sets[2].Contains(7))
+	for _, id := range c.ids {
+		require.False(t, c.nodes[id].Ready().Stable.Seen(crdt.Dot{Node: 1, N: 4}), "node %d", id)
+	}
+}
+
+// Where a part of a log is gone, nothing counts until it was asked for and answered.
+func TestHoleIsFilledBeforeAReportCounts(t *testing.T) {
+	c := meshed(t, antientropy.Config{BufferBytes: 40})
+	c.add(2, 6)
+	c.hand(2, 1, everything)
+	c.remove(1, 3)
+	for i := range 5 {
+		c.add(1, 100+i) // more than is kept
+	}
+	seen := crdt.Dot{Node: 2, N: 1}
+	for range 3 {
+		c.hand(1, 2, func(kind int) bool { return kind != answerKind })
+		c.hand(2, 1, everything)
+		c.nodes[1].Tick()
+		c.nodes[2].Tick()
+	}
+	require.True(t, c.sets[2].Contains(104) && c.sets[2].Contains(3))
+	require.False(t, c.nodes[2].Ready().Stable.Seen(seen))
+	for range 20 {
+		c.tick()
+	}
+	require.True(t, c.nodes[2].Ready().Stable.Seen(seen))
+}
+
+// An answer from before a part of the log was lost does not fill the hole.
+func TestOldAnswerDoesNotFillAHole(t *testing.T) {
+	c := meshed(t, antientropy.Config{BufferBytes: 40})
+	read := c.nodes[2].Read(antientropy.All) // asks
+	c.hand(2, 1, everything)
+	old := c.messages(1)
+	require.Equal(t, answerKind, kindOf(old[0]))
+	c.remove(1, 3)
+	for i := range 5 {
+		c.add(1, 100+i)
+	}
+	c.hand(1, 2, func(kind int) bool { return kind == stretchKind })
+	for _, m := range old {
+		require.NoError(t, c.nodes[2].Step(1, m))
+	}
+	require.Equal(t, []antientropy.Ticket{read}, c.nodes[2].Ready().Done)
+	c.add(2, 6)
+	c.hand(2, 1, func(kind int) bool { return kind == stretchKind })
+	c.nodes[1].Tick()
+	c.hand(1, 2, func(kind int) bool { return kind == reportKind })
+	c.nodes[2].Tick()
+	require.True(t, c.sets[2].Contains(3))
+	require.False(t, c.nodes[2].Ready().Stable.Seen(crdt.Dot{Node: 2, N: 1}))
 }

@@ -167,10 +167,19 @@ func (n *Node) Tick() {
 			p.resync, p.askPending = nil, true // what was answered is here: less lacks now
 			n.unanswered(p)
 		}
+		if !p.lost && n.tick-p.heard > unread*n.cfg.ProbeTicks {
+			p.silent = tries - 1
+			n.unanswered(p)
+		}
+		if n.awaited(p) && n.tick-p.askedTick >= p.patience(n.cfg.ResendTicks) {
+			p.askedTick = n.tick
+			n.sendProbe(p, flagAsk) // its word that it has all may be lost
+		}
 		if n.tick >= p.probeTick {
 			flags := byte(0)
 			if p.lost {
 				flags = flagAsk
+				p.silent++
 			}
 			n.sendProbe(p, flags)
 		}

@@ -25,8 +25,10 @@ type cluster struct {
 	dup     float64                // chance that it comes twice
 	cut     map[crdt.ReplicaID]int // nodes of different groups do not hear each other
 	down    map[crdt.ReplicaID]bool
-	refused error  // what nodes may answer
-	digest  uint64 // of all that was sent, in order
+	done    map[crdt.ReplicaID][]antientropy.Ticket
+	sentTo  map[crdt.ReplicaID]int // messages
+	refused error                  // what nodes may answer
+	digest  uint64                 // of all that was sent, in order
 	maxSize int
 }
 
@@ -38,6 +40,7 @@ type letter struct {
 func newCluster(t require.TestingT, n int, seed uint64, cfg antientropy.Config, linked func(i, j int) bool) *cluster {
 	c := &cluster{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[crdt.ReplicaID]int{}, down: map[crdt.ReplicaID]bool{},
+		done: map[crdt.ReplicaID][]antientropy.Ticket{}, sentTo: map[crdt.ReplicaID]int{},
 		sets: map[crdt.ReplicaID]*crdt.Set[int]{}, nodes: map[crdt.ReplicaID]*antientropy.Node{},
 	}
 	for i := range n {
@@ -77,6 +80,7 @@ func (c *cluster) collect() {
 			fmt.Fprint(h, c.digest, id, e.To, e.Message)
 			c.digest = h.Sum64()
 			c.maxSize = max(c.maxSize, len(e.Message))
+			c.sentTo[e.To]++
 			for c.rng.Float64() >= c.loss {
 				c.flying = append(c.flying, letter{id, e})
 				if c.rng.Float64() >= c.dup {
@@ -84,6 +88,7 @@ func (c *cluster) collect() {
 				}
 			}
 		}
+		c.done[id] = append(c.done[id], rd.Done...)
 		c.nodes[id].Advance(rd)
 	}
 }
@@ -426,7 +431,7 @@ func TestStepRefuses(t *testing.T) {
 }
 
 func FuzzStep(f *testing.F) {
-	c := newCluster(f, 2, 1, antientropy.Config{}, everybody)
+	c := newCluster(f, 2, 1, antientropy.Config{Mesh: true, StableTicks: 1}, everybody)
 	c.add(1, 1, 2, 3)
 	for range 3 {
 		for _, id := range c.ids {
@@ -438,10 +443,17 @@ func FuzzStep(f *testing.F) {
 		}
 		c.tick()
 	}
+	c.nodes[2].Retire(7)
+	for _, m := range c.messages(2) {
+		f.Add(m)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		set := crdt.NewSet[int](1)
-		n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store()})
+		n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store(), Mesh: true, StableTicks: 1})
 		n.AddPeer(2)
+		set.Add(5)
+		n.Read(antientropy.All)
+		n.Advance(n.Ready())
 		before := string(b)
 		_ = n.Step(2, b)
 		require.Equal(t, before, string(b), "the message was changed")

@@ -18,6 +18,7 @@ type peer struct {
 	confirmed, mark uint64
 	base            bool   // it may lack something before the next stretch
 	whole           uint64 // up to here it has said that it lacks nothing
+	askedTick       int    // when it was last asked how far it is
 	sentTick        int    // since when it owes an acknowledgment
 	wentBack        int    // when it was last sent again what it may have got
 
@@ -93,23 +94,27 @@ func (n *Node) find(id crdt.ReplicaID) (int, bool) {
 // the more often it did not.
 func (p *peer) patience(ticks int) int { return ticks << min(p.silent, 6) }
 
-// tries is after how many tries without an answer a peer counts as lost. It is then sent a probe now
-// and then, and nothing is kept for it.
-const tries = 4
+// After so many tries without an answer, or so many times the ticks between probes without a word, a
+// peer counts as lost. It is then sent a probe now and then, and nothing is kept for it.
+const (
+	tries  = 6
+	unread = 8
+)
 
 // unanswered takes note that a peer has not answered in time.
 func (n *Node) unanswered(p *peer) {
 	if p.silent++; p.silent >= tries && !p.lost {
 		p.lost, p.base, p.resync, p.askPending = true, true, nil, false
+		p.probeTick = n.tick + p.patience(n.cfg.ResendTicks)
 		n.trim()
 	}
 }
 
 // alive takes note that a peer has said something.
 func (n *Node) alive(p *peer) {
-	p.silent, p.heard = 0, n.tick
-	if p.lost {
-		p.lost = false
+	lost := p.lost
+	p.silent, p.heard, p.lost = 0, n.tick, false
+	if lost {
 		p.acked, p.sent = max(p.acked, n.log0()-1), max(p.sent, n.log0()-1)
 		p.askPending = true
 		n.again(p)

@@ -142,8 +142,10 @@ func (n *Node) finishResync(p *peer) {
 }
 
 func (n *Node) sendProbe(p *peer, flags byte) {
-	quiet := min((n.tick-p.heard)/(4*n.cfg.ProbeTicks), 6)
-	p.probeTick = n.tick + 1 + (n.cfg.ProbeTicks/2+n.rng.IntN(n.cfg.ProbeTicks))<<quiet
+	p.probeTick = n.tick + 1 + n.cfg.ProbeTicks/2 + n.rng.IntN(n.cfg.ProbeTicks)
+	if p.lost {
+		p.probeTick = n.tick + p.patience(n.cfg.ResendTicks)
+	}
 	n.send(p.id, &message{kind: probeMessage, flags: flags, print: n.cfg.State.Fingerprint(), roster: fingerprint(n.retired)})
 }
 
@@ -152,6 +154,10 @@ func (n *Node) sendProbe(p *peer, flags byte) {
 func (n *Node) probe(p *peer, m *message) {
 	if m.roster != fingerprint(n.retired) {
 		n.tellRetired(p.id)
+	}
+	if m.flags&flagAsk != 0 {
+		n.sendProbe(p, 0) // it wants to hear whether anybody is here, and how far
+		p.owesAck = p.session != 0
 	}
 	ours := n.cfg.State.Fingerprint()
 	if m.print == ours {
