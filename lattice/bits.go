@@ -87,13 +87,29 @@ func (b *Bits) Merge(o *Bits) (grew bool) {
 	if n := len(from) - len(b.words); n > 0 {
 		b.words = append(b.words, make([]uint64, n)...)
 	}
-	into := b.words[:len(from)]
-	var news uint64
-	for i, w := range from {
-		news |= w &^ into[i]
-		into[i] |= w
+	return orWords(b.words, from)
+}
+
+// orWords puts all bits of from into the words of into, which has as many or more, and reports
+// whether any of them is new. Mostly none is: so it looks at eight words, and writes to them
+// only if it has to.
+func orWords(into, from []uint64) (grew bool) {
+	into = into[:len(from)]
+	i := 0
+	for ; i+8 <= len(from); i += 8 {
+		x, y := (*[8]uint64)(into[i:]), (*[8]uint64)(from[i:])
+		if y[0]&^x[0] != 0 || y[1]&^x[1] != 0 || y[2]&^x[2] != 0 || y[3]&^x[3] != 0 ||
+			y[4]&^x[4] != 0 || y[5]&^x[5] != 0 || y[6]&^x[6] != 0 || y[7]&^x[7] != 0 {
+			x[0], x[1], x[2], x[3] = x[0]|y[0], x[1]|y[1], x[2]|y[2], x[3]|y[3]
+			x[4], x[5], x[6], x[7] = x[4]|y[4], x[5]|y[5], x[6]|y[6], x[7]|y[7]
+			grew = true
+		}
 	}
-	return news != 0
+	for ; i < len(from); i++ {
+		grew = grew || from[i]&^into[i] != 0
+		into[i] |= from[i]
+	}
+	return grew
 }
 
 // Join is Merge in the form that [Lattice] asks for: it returns b, or a new set for nil.

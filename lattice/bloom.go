@@ -213,13 +213,7 @@ func (b *Bloom) Join(o *Bloom) (*Bloom, bool) {
 		b.k, b.words = o.k, slices.Clone(o.words)
 		return b, true
 	}
-	into := b.words[:len(o.words)]
-	var news uint64
-	for i, w := range o.words {
-		news |= w &^ into[i]
-		into[i] |= w
-	}
-	return b, news != 0
+	return b, orWords(b.words, o.words)
 }
 
 // LessEq reports whether joining b to o would leave o as it is.

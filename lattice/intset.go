@@ -156,8 +156,35 @@ func (s *IntSet) Merge(o *IntSet) (grew bool) {
 	if o.zero {
 		grew = s.add(0)
 	}
+	var batch [ahead]uint64 // see [MaxMap.Merge]
+	k := 0
 	for _, n := range o.slots {
-		if n != 0 && s.add(n) {
+		if batch[k] = n; n != 0 {
+			k++
+		}
+		if k == len(batch) {
+			grew = s.addAll(batch[:]) || grew
+			k = 0
+		}
+	}
+	return s.addAll(batch[:k]) || grew
+}
+
+// addAll adds at most so many numbers, none of them 0, as are looked up ahead.
+func (s *IntSet) addAll(batch []uint64) (grew bool) {
+	var at [ahead]uint
+	var first [ahead]uint64
+	if slots := s.slots; len(slots) > 0 {
+		mask := uint(len(slots) - 1)
+		for i, n := range batch {
+			at[i%ahead] = s.place.of(n) & mask
+		}
+		for i, j := range at[:len(batch)] {
+			first[i] = slots[j]
+		}
+	}
+	for i, n := range batch {
+		if n != first[i%ahead] && s.add(n) {
 			grew = true
 		}
 	}

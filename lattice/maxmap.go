@@ -165,19 +165,57 @@ func (m *MaxMap[K, T]) Merge(o *MaxMap[K, T]) (grew bool) {
 	if m.n == 0 {
 		m.Grow(o.n)
 	}
+	// Which slots are empty is a coin toss, and a processor that guesses wrong starts over. So
+	// each is taken along, and an empty one is overwritten by the next.
+	var batch [ahead]slot[K, T]
+	n := 0
 	for i := range o.slots {
-		if s := &o.slots[i]; !s.empty() && m.raise(s.k, s.v) {
-			grew = true
+		s := &o.slots[i]
+		if batch[n] = *s; !s.empty() {
+			n++
+		}
+		if n == len(batch) {
+			grew = m.raiseAll(batch[:]) || grew
+			n = 0
 		}
 	}
-	return grew
+	return m.raiseAll(batch[:n]) || grew
 }
 
 // MergeEntries puts all of the entries and reports whether anything grew. A key may be among
 // them more than once.
 func (m *MaxMap[K, T]) MergeEntries(entries []Entry[K, T]) (grew bool) {
-	for i := range entries {
-		if m.Put(entries[i].Key, entries[i].Value) {
+	var batch [ahead]slot[K, T]
+	for len(entries) > 0 {
+		n := min(len(entries), ahead)
+		for i, e := range entries[:n] {
+			batch[i] = slot[K, T]{e.Key, Max[T]{store(e.Value)}}
+		}
+		grew = m.raiseAll(batch[:n]) || grew
+		entries = entries[n:]
+	}
+	return grew
+}
+
+// raiseAll raises the values of at most so many keys as are looked up ahead.
+func (m *MaxMap[K, T]) raiseAll(batch []slot[K, T]) (grew bool) {
+	var at [ahead]uint
+	var first [ahead]slot[K, T]
+	if slots := m.slots; len(slots) > 0 {
+		mask := uint(len(slots) - 1)
+		for i := range batch {
+			at[i%ahead] = m.place.of(uint64(batch[i].k)) & mask
+		}
+		for i, j := range at[:len(batch)] {
+			first[i] = slots[j]
+		}
+	}
+	for i := range batch {
+		s, found := &batch[i], &first[i%ahead]
+		if s.k == found.k && s.v.LessEq(found.v) {
+			continue
+		}
+		if m.raise(s.k, s.v) {
 			grew = true
 		}
 	}

@@ -23,6 +23,7 @@ func BenchmarkRatio(b *testing.B) {
 		}
 		return es
 	})
+	entryState := maxMapOf(keys, 1)
 	intState, intDeltas := lattice.IntSetOf(keys...), each(picked, func(ks []key) *lattice.IntSet { return lattice.IntSetOf(ks...) })
 	jobs := []struct {
 		name  string
@@ -32,7 +33,7 @@ func BenchmarkRatio(b *testing.B) {
 		{name: "hand", merge: func(i int) { mergeByHand(handState, handDeltas[i]) }},
 		{name: "Map", merge: func(i int) { calmState.Merge(calmDeltas[i]) }},
 		{name: "MaxMap", merge: func(i int) { flatState.Merge(flatDeltas[i]) }},
-		{name: "MaxMap.MergeEntries", merge: func(i int) { flatState.MergeEntries(entries[i]) }},
+		{name: "MaxMap.MergeEntries", merge: func(i int) { entryState.MergeEntries(entries[i]) }},
 		{name: "IntSet", merge: func(i int) { intState.Merge(intDeltas[i]) }},
 	}
 	const turn = 16
