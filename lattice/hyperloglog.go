@@ -2,6 +2,7 @@ package lattice
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -35,7 +36,7 @@ type HyperLogLog struct {
 	_      noCopy
 	p      uint8    // 0: none yet, and no bound on the list
 	sparse []uint32 // ascending: place in 2^25 registers, rank in the low 6 bits
-	dense  []uint64 // nil, or 2^p registers of one byte, 8 a word
+	dense  []uint8  // nil, or 2^p registers
 }
 
 // DefaultPrecision is that of a [HyperLogLog] that was given none.
@@ -73,7 +74,7 @@ func (s *HyperLogLog) AddHash(h uint64) (grew bool) {
 		s.p = DefaultPrecision
 	}
 	if s.dense != nil {
-		return s.raise(h>>(64-s.p), rankOf(h, s.p))
+		return s.raise(h>>((64-s.p)&63), rankOf(h, s.p))
 	}
 	if !s.insert(uint32(h>>(64-sparsePrecision))<<rankBits | uint32(rankOf(h, sparsePrecision))) {
 		return false
@@ -84,20 +85,17 @@ func (s *HyperLogLog) AddHash(h uint64) (grew bool) {
 
 // rankOf is the place, from 1, of the first 1 in h after its first p bits.
 func rankOf(h uint64, p uint8) uint8 {
-	return uint8(bits.LeadingZeros64(h<<p|1<<(p-1))) + 1
+	return uint8(bits.LeadingZeros64(h<<(p&63)|1<<((p-1)&63))) + 1
 }
 
 // raise sets register i to rank if that is higher.
 func (s *HyperLogLog) raise(i uint64, rank uint8) (grew bool) {
-	w, at := &s.dense[i/8], i%8*8
-	if uint8(*w>>at) >= rank {
+	if s.dense[i] >= rank {
 		return false
 	}
-	*w = *w&^(0xff<<at) | uint64(rank)<<at
+	s.dense[i] = rank
 	return true
 }
-
-func (s *HyperLogLog) register(i int) uint8 { return uint8(s.dense[i/8] >> (i % 8 * 8)) }
 
 // insert puts an entry into the list, or raises the one of its place.
 func (s *HyperLogLog) insert(e uint32) (grew bool) {
@@ -162,8 +160,8 @@ func (s *HyperLogLog) entries() iter.Seq[uint32] {
 				return
 			}
 		}
-		for i := range len(s.dense) * 8 {
-			if rank := s.register(i); rank > 0 && !yield(entryOf(uint64(i), rank, s.p)) {
+		for i, rank := range s.dense {
+			if rank > 0 && !yield(entryOf(uint64(i), rank, s.p)) {
 				return
 			}
 		}
@@ -171,11 +169,11 @@ func (s *HyperLogLog) entries() iter.Seq[uint32] {
 }
 
 // registers returns the registers of s at precision p, which is not above its own.
-func (s *HyperLogLog) registers(p uint8) []uint64 {
+func (s *HyperLogLog) registers(p uint8) []uint8 {
 	if s != nil && s.dense != nil && s.p == p {
 		return slices.Clone(s.dense)
 	}
-	d := HyperLogLog{p: p, dense: make([]uint64, 1<<p/8)}
+	d := HyperLogLog{p: p, dense: make([]uint8, 1<<p)}
 	for e := range s.entries() {
 		d.raise(at(e, p))
 	}
@@ -215,10 +213,8 @@ func (s *HyperLogLog) Estimate() float64 {
 	p := uint8(sparsePrecision)
 	if s.dense != nil {
 		p = s.p
-		for _, w := range s.dense {
-			for ; w != 0; w >>= 8 {
-				counts[w&63]++ // no rank is higher
-			}
+		for _, rank := range s.dense {
+			counts[rank&63]++ // no rank is higher
 		}
 	}
 	for _, e := range s.sparse {
@@ -350,20 +346,29 @@ func (s *HyperLogLog) mergeLists(o []uint32) (grew bool) {
 	return true
 }
 
-// maxBytes raises each byte of a to that of b, 8 at a time, and reports whether any rose.
-// The bytes are below 128, so that a difference tells by its top bit which is greater.
-func maxBytes(a, b []uint64) (grew bool) {
-	const top = 0x8080808080808080
+// maxBytes raises each byte of a to that of b and reports whether any rose. There are 16 or
+// more, a power of two.
+func maxBytes(a, b []uint8) (grew bool) {
 	b = b[:len(a)]
 	var rose uint64
-	for i, y := range b {
-		x := a[i]
-		less := ^((x | top) - y) & top // the top bit of each byte where x < y
-		mask := less<<1 - less>>7
-		a[i] = x&^mask | y&mask
-		rose |= less
+	for i := 0; i+16 <= len(a); i += 16 {
+		x, y := (*[16]uint8)(a[i:]), (*[16]uint8)(b[i:])
+		low, roseLow := maxWord(binary.LittleEndian.Uint64(x[:8]), binary.LittleEndian.Uint64(y[:8]))
+		high, roseHigh := maxWord(binary.LittleEndian.Uint64(x[8:]), binary.LittleEndian.Uint64(y[8:]))
+		binary.LittleEndian.PutUint64(x[:8], low)
+		binary.LittleEndian.PutUint64(x[8:], high)
+		rose |= roseLow | roseHigh
 	}
 	return rose != 0
+}
+
+// maxWord returns the greater of each of 8 bytes below 128, and something but 0 if one is y's:
+// of a difference of such bytes, the top bit tells which is greater.
+func maxWord(x, y uint64) (greater, rose uint64) {
+	const top = 0x8080808080808080
+	rose = ^((x | top) - y) & top // the top bit of each byte where x < y
+	mask := rose<<1 - rose>>7
+	return x&^mask | y&mask, rose
 }
 
 // LessEq reports whether joining s to o would leave o as it is.
@@ -379,7 +384,7 @@ func (s *HyperLogLog) LessEq(o *HyperLogLog) bool {
 	}
 	for e := range s.entries() {
 		if o.dense != nil {
-			if i, rank := at(e, o.p); o.register(int(i)) < rank {
+			if i, rank := at(e, o.p); o.dense[i] < rank {
 				return false
 			}
 		} else if i, found := slices.BinarySearchFunc(o.sparse, e, comparePlaces); !found || o.sparse[i] < e {
@@ -427,7 +432,7 @@ func (s *HyperLogLog) Delta(have *HyperLogLog) *HyperLogLog {
 		_, known := slices.BinarySearchFunc(have.sparse, e, comparePlaces)
 		i, rank := at(e, p)
 		switch {
-		case rank == goal.register(int(i)) && was.raise(i, rank):
+		case rank == goal.dense[i] && was.raise(i, rank):
 			raising = append(raising, e)
 			if !known {
 				length++
@@ -438,7 +443,7 @@ func (s *HyperLogLog) Delta(have *HyperLogLog) *HyperLogLog {
 	}
 	if short := sparseLimit(p) + 1 - length; have.dense == nil && short > 0 {
 		if s.dense != nil {
-			d.p, d.dense = s.p, make([]uint64, len(s.dense))
+			d.p, d.dense = s.p, make([]uint8, len(s.dense))
 		} else {
 			raising = append(raising, rest[:short]...)
 		}
@@ -466,7 +471,7 @@ func (s *HyperLogLog) Decompose() iter.Seq[*HyperLogLog] {
 		if s.Precision() > 0 {
 			empty := &HyperLogLog{p: s.p}
 			if s.dense != nil {
-				empty.dense = make([]uint64, len(s.dense))
+				empty.dense = make([]uint8, len(s.dense))
 			}
 			if !yield(empty) {
 				return
@@ -530,8 +535,9 @@ func (s *HyperLogLog) UnmarshalBinary(b []byte) error {
 func (s *HyperLogLog) shape(dst []byte) ([]byte, error) { return append(dst, kindHyperLogLog), nil }
 
 // put appends the precision, whether there are registers, and the list: its length, and as
-// bits the gaps between places in Rice's code and the ranks in unary, of which half are 1; or the lowest register and of each how much it lies above, in 4 bits. Those that
-// lie 15 or more above follow, in order.
+// bits the gaps between places in Rice's code and the ranks in unary, of which half are 1. Or
+// the lowest register and of each how much it lies above, in 4 bits; what those have more that
+// lie 15 or more above follows, in order.
 func (s *HyperLogLog) put(dst []byte) ([]byte, error) {
 	if s == nil {
 		return append(dst, 0, 0, 0, 0), nil
@@ -548,36 +554,22 @@ func (s *HyperLogLog) put(dst []byte) ([]byte, error) {
 		dst = wire.AppendBytes(appendCount(append(dst, 0), len(s.sparse)), w.b)
 		return dst, nil
 	}
-	base := s.lowest()
-	dst = append(slices.Grow(dst, len(s.dense)*4+2), 1, base)
+	base := slices.Min(s.dense)
+	dst = append(slices.Grow(dst, len(s.dense)/2+2), 1, base)
 	var high []byte
-	for _, w := range s.dense {
-		for range 4 {
-			first, second := uint8(w)-base, uint8(w>>8)-base
-			if first >= 15 {
-				high = append(high, first-15)
-				first = 15
-			}
-			if second >= 15 {
-				high = append(high, second-15)
-				second = 15
-			}
-			dst = append(dst, first<<4|second)
-			w >>= 16
+	nibble := func(rank uint8) uint8 {
+		above := rank - base
+		if above < 15 {
+			return above
 		}
+		high = append(high, above-15)
+		return 15
+	}
+	for i := 0; i < len(s.dense); i += 2 {
+		first := nibble(s.dense[i])
+		dst = append(dst, first<<4|nibble(s.dense[i+1]))
 	}
 	return append(dst, high...), nil
-}
-
-func (s *HyperLogLog) lowest() uint8 {
-	low := uint8(math.MaxUint8)
-	for _, w := range s.dense {
-		for range 8 {
-			low = min(low, uint8(w))
-			w >>= 8
-		}
-	}
-	return low
 }
 
 func (s *HyperLogLog) get(r *wire.Reader) *HyperLogLog {
@@ -633,8 +625,8 @@ func (s *HyperLogLog) getDense(r *wire.Reader) {
 		return
 	}
 	highest := 64 - s.p + 1
-	s.dense = make([]uint64, 1<<s.p/8)
-	for i := range uint64(1) << s.p {
+	s.dense = make([]uint8, 1<<s.p)
+	for i := range s.dense {
 		above := nibbles[i/2] >> 4
 		if i%2 == 1 {
 			above = nibbles[i/2] & 15
@@ -651,9 +643,9 @@ func (s *HyperLogLog) getDense(r *wire.Reader) {
 			r.Fail("a rank of %d", int(base)+int(above))
 			return
 		}
-		s.raise(i, base+above)
+		s.dense[i] = base + above
 	}
-	if s.lowest() != base {
+	if slices.Min(s.dense) != base {
 		r.Fail("no register is the lowest")
 	}
 }
