@@ -1,15 +1,10 @@
 package backpressure
 
 import (
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/go-calm/calm/internal/planted"
 )
 
 // mutant is a bug to plant: in file, old is replaced by new. The tests that claim to find
@@ -190,98 +185,16 @@ var mutants = []mutant{
 	},
 }
 
-// plantedSource is added to the copy: which bug is on, and a yield at random where the schedule
-// matters.
-const plantedSource = `package backpressure
-
-import (
-	"math/rand/v2"
-	"os"
-	"runtime"
-)
-
-var plantedBug = os.Getenv("CALM_MUTANT")
-
-func bugIs(name string) bool { return plantedBug == name }
-
-func jitter() {
-	if rand.Uint32()&7 == 0 {
-		runtime.Gosched()
-	}
-}
-`
+// Between loading an index and acting on it, and around parking.
+var steps = regexp.MustCompile(`(?m)^\t+(l\.mu\.Lock\(\)|r\.(tail|head)\.word\.Store\(.*\)|r\.buf\[t&r\.mask\] = \*v|l\.mu\.Unlock\(\))$`)
 
 // TestMutantsAreKilled compiles the package once more with all the bugs in it, switched off,
 // and with yields between the steps of each operation. With every bug off the tests must
 // pass, with any one on they must fail (or never end).
 func TestMutantsAreKilled(t *testing.T) {
-	if testing.Short() || os.Getenv("CALM_MUTANT") != "" {
-		t.Skip("not in -short, nor in itself")
+	bugs := make([]planted.Bug, len(mutants))
+	for i, m := range mutants {
+		bugs[i] = planted.Bug{Name: m.name, Tests: m.by, File: m.file, Old: m.old, New: m.new}
 	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("no go tool")
-	}
-	dir := t.TempDir()
-	here, err := os.Getwd()
-	require.NoError(t, err)
-	sources := map[string]string{}
-	for _, m := range mutants {
-		if sources[m.file] == "" {
-			b, err := os.ReadFile(m.file)
-			require.NoError(t, err)
-			sources[m.file] = string(b)
-		}
-	}
-	for _, m := range mutants {
-		require.Equal(t, 1, strings.Count(sources[m.file], m.old), "%s: %s does not contain once:\n%s", m.name, m.file, m.old)
-		sources[m.file] = strings.Replace(sources[m.file], m.old, strings.ReplaceAll(m.new, "bug()", "bugIs("+quote(m.name)+")"), 1)
-	}
-	sources["planted.go"] = plantedSource
-	// Between loading an index and acting on it, and around parking.
-	steps := regexp.MustCompile(`(?m)^(\t+)(l\.mu\.Lock\(\)|r\.(tail|head)\.word\.Store\(.*\)|r\.buf\[t&r\.mask\] = \*v|l\.mu\.Unlock\(\))$`)
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	for file, text := range sources {
-		if file != "planted.go" {
-			text = steps.ReplaceAllString(text, "${1}jitter()\n$1$2")
-		}
-		path := filepath.Join(dir, file)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-		overlay.Replace[filepath.Join(here, file)] = path
-	}
-	b, err := json.Marshal(overlay)
-	require.NoError(t, err)
-	list, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "planted.test")
-	require.NoError(t, os.WriteFile(list, b, 0o644))
-	out, err := exec.Command(goTool, "test", "-c", "-vet=off", "-overlay", list, "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-
-	run := func(name, tests, checks string) (string, error) {
-		cmd := exec.Command(binary, "-test.run="+tests, "-test.failfast", "-test.timeout=60s", "-rapid.nofailfile")
-		cmd.Env = append(os.Environ(), "CALM_MUTANT="+name, "CALM_CHECKS="+checks)
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	out1, err := run("none", lin+"|"+bubble+"|"+rule+"|"+booth, "0.3")
-	require.NoError(t, err, "the correct twin failed:\n%s", out1)
-	killer := regexp.MustCompile(`--- FAIL: (\S+)|panic: (.*)`)
-	for _, m := range mutants {
-		// What a schedule finds it finds by chance: one that a busy machine lets slip is given more
-		// histories.
-		var out string
-		var err error
-		for _, checks := range []string{"0.3", "1", "3", "10"} {
-			if out, err = run(m.name, m.by, checks); err != nil {
-				break
-			}
-		}
-		if err == nil {
-			t.Errorf("survived: %s", m.name)
-			continue
-		}
-		by := killer.FindString(out)
-		t.Logf("%-60s %s", m.name, by)
-	}
+	planted.Copy{Bugs: bugs, Steps: steps, Args: []string{"-rapid.nofailfile"}}.Kill(t)
 }
-
-func quote(s string) string { return "\"" + s + "\"" }

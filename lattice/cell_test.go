@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/go-calm/calm/internal/lincheck"
 	"github.com/go-calm/calm/lattice"
-	"github.com/go-calm/calm/lattice/latticetest"
 )
 
 type counterCell = lattice.Cell[lattice.Max[uint64]]
@@ -42,6 +42,65 @@ func TestCellWaitsForItsThreshold(t *testing.T) {
 		_, err = c.Put(lattice.MaxOf[uint64](9))
 		require.NoError(t, err)
 		wg.Wait() // a wake-up that is lost leaves the bubble in deadlock
+	})
+}
+
+func TestCellWaitsForWhatPutsComeTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c lattice.Cell[*lattice.Set[string]]
+		done := make(chan error)
+		go func() { done <- c.Wait(t.Context(), lattice.AtLeast(lattice.SetOf("a", "b"))) }()
+		for _, e := range []string{"a", "b"} {
+			synctest.Wait()
+			_, err := c.Put(lattice.SetOf(e))
+			require.NoError(t, err)
+		}
+		require.NoError(t, <-done)
+	})
+}
+
+// A Put that comes between a waiter's look and its enlisting would wake nobody. Here one comes
+// while the waiter looks: it has to wait until the waiter is enlisted.
+func TestCellLooksAndEnlistsInOneStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counterCell
+		var put atomic.Bool
+		looked := false
+		require.NoError(t, c.Wait(t.Context(), func(state lattice.Max[uint64]) bool {
+			if !looked {
+				looked = true
+				go func() {
+					_, err := c.Put(lattice.MaxOf[uint64](1))
+					put.Store(true)
+					require.NoError(t, err)
+				}()
+				for i := 0; i < 1000 && !put.Load(); i++ {
+					runtime.Gosched() // time enough for the Put, if it could go on
+				}
+			}
+			return state.AtLeast(1)
+		}))
+	})
+}
+
+func TestCellForgetsWhoGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counterCell
+		ctx, cancel := context.WithCancel(t.Context())
+		looks := 0
+		done := make(chan error)
+		go func() {
+			done <- c.Wait(ctx, func(lattice.Max[uint64]) bool {
+				looks++
+				return false
+			})
+		}()
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		_, err := c.Put(lattice.MaxOf[uint64](1))
+		require.NoError(t, err)
+		require.Equal(t, 1, looks)
 	})
 }
 
@@ -118,6 +177,23 @@ func TestCellHandlersMayPut(t *testing.T) {
 	require.Equal(t, 102, c.Freeze().Len())
 }
 
+func TestCellHandlersGetAtOnceWhatCameMeanwhile(t *testing.T) {
+	var c lattice.Cell[*lattice.Set[string]]
+	var got []string
+	c.Handle(func(delta *lattice.Set[string]) {
+		got = append(got, delta.String())
+		if len(got) == 1 {
+			for _, e := range []string{"b", "c"} {
+				_, err := c.Put(lattice.SetOf(e))
+				require.NoError(t, err)
+			}
+		}
+	})
+	_, err := c.Put(lattice.SetOf("a"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"{a}", "{b, c}"}, got)
+}
+
 func TestCellHandlerThatPanicsIsRunAgain(t *testing.T) {
 	var c counterCell
 	calls := 0
@@ -155,14 +231,6 @@ func TestCellDeltasOfManyGoroutinesJoinToTheState(t *testing.T) {
 	wg.Wait()
 	require.True(t, lattice.Equal(c.Freeze(), sum))
 	require.Equal(t, sum.Len(), count, "something was delivered twice")
-}
-
-func TestAtLeastIsAThreshold(t *testing.T) {
-	latticetest.Threshold(t, genSet, lattice.AtLeast(lattice.SetOf("a", "b")))
-	latticetest.Threshold(t, genMaxInt, lattice.AtLeast(lattice.MaxOf[int64](0)))
-	latticetest.Monotone(t, genSet, func(s *lattice.Set[string]) lattice.Any {
-		return lattice.AnyOf(lattice.AtLeast(lattice.SetOf("a"))(s))
-	})
 }
 
 // A cell of Max is a register that only grows: its specification is the greatest value put.
@@ -235,23 +303,4 @@ func TestCellIsLinearizable(t *testing.T) {
 			}
 		})
 	})
-}
-
-func TestFix(t *testing.T) {
-	// Reachability in a graph that has a cycle.
-	type edge = [2]string
-	edges := lattice.SetOf(edge{"a", "b"}, edge{"b", "c"}, edge{"c", "a"}, edge{"d", "a"})
-	step := func(reached *lattice.Set[string]) *lattice.Set[string] {
-		return lattice.FoldSet(edges, func(e edge) *lattice.Set[string] {
-			if reached.Has(e[0]) {
-				return lattice.SetOf(e[1])
-			}
-			return nil
-		})
-	}
-	latticetest.Morphism(t, func(t *rapid.T) *lattice.Set[string] { return lattice.SetOf(letters(t)...) }, step)
-	require.Equal(t, "{a, b, c}", lattice.Fix(step, lattice.SetOf("a")).String())
-	require.Equal(t, "{a, b, c}", lattice.FixDelta(step, lattice.SetOf("a")).String())
-	require.Equal(t, "{a, b, c, d}", lattice.FixDelta(step, lattice.SetOf("d")).String())
-	require.Empty(t, lattice.Fix(step, nil).Sorted())
 }

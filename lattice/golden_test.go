@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +53,9 @@ func golden() map[string]coded {
 		kmv.AddUint64(i)
 		bloom.AddUint64(i)
 	}
+	noon := time.Date(2026, 3, 5, 12, 0, 0, 123456789, time.UTC)
+	latest, earliest := lattice.MaxTimeOf(noon), lattice.MinTimeOf(noon.AddDate(-100, 0, 0))
+	triple := lattice.TripleOf(lattice.AnyOf(true), lattice.MinOf[int64](-3), lattice.SetOf("a"))
 	sparse.AddString("hello")
 	sparse.Add([]byte("seventeen bytes!!"))
 	return map[string]coded{
@@ -60,6 +64,7 @@ func golden() map[string]coded {
 		"bounded-set": bounded, "bits": lattice.BitsOf(0, 65), "union-find": unions, "top-k": board,
 		"antichain": heads, "max-map": table, "int-set": lattice.IntSetOf(0, 1, 5, 1<<40), "tomb-map": tombs,
 		"tomb-set": ids, "hyperloglog-sparse": sparse, "hyperloglog-dense": dense, "kmv": kmv, "bloom": bloom,
+		"max-time": &latest, "min-time": &earliest, "triple": &triple, "point": &lattice.Point{},
 	}
 }
 

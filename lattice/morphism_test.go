@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
 	"github.com/go-calm/calm/lattice"
 	"github.com/go-calm/calm/lattice/latticetest"
 )
@@ -55,4 +58,31 @@ func TestMorphisms(t *testing.T) {
 			return lattice.MapSet(s, strings.ToUpper)
 		}))
 	})
+}
+
+func TestAtLeastIsAThreshold(t *testing.T) {
+	latticetest.Threshold(t, genSet, lattice.AtLeast(lattice.SetOf("a", "b")))
+	latticetest.Threshold(t, genMaxInt, lattice.AtLeast(lattice.MaxOf[int64](0)))
+	latticetest.Monotone(t, genSet, func(s *lattice.Set[string]) lattice.Any {
+		return lattice.AnyOf(lattice.AtLeast(lattice.SetOf("a"))(s))
+	})
+}
+
+func TestFix(t *testing.T) {
+	// Reachability in a graph that has a cycle.
+	type edge = [2]string
+	edges := lattice.SetOf(edge{"a", "b"}, edge{"b", "c"}, edge{"c", "a"}, edge{"d", "a"})
+	step := func(reached *lattice.Set[string]) *lattice.Set[string] {
+		return lattice.FoldSet(edges, func(e edge) *lattice.Set[string] {
+			if reached.Has(e[0]) {
+				return lattice.SetOf(e[1])
+			}
+			return nil
+		})
+	}
+	latticetest.Morphism(t, func(t *rapid.T) *lattice.Set[string] { return lattice.SetOf(letters(t)...) }, step)
+	require.Equal(t, "{a, b, c}", lattice.Fix(step, lattice.SetOf("a")).String())
+	require.Equal(t, "{a, b, c}", lattice.FixDelta(step, lattice.SetOf("a")).String())
+	require.Equal(t, "{a, b, c, d}", lattice.FixDelta(step, lattice.SetOf("d")).String())
+	require.Empty(t, lattice.Fix(step, nil).Sorted())
 }

@@ -367,6 +367,9 @@ func TestMutantsAreListed(t *testing.T) {
 	root := checkoutRoot(t)
 	planted := map[string]bool{}
 	add := func(e ast.Expr) {
+		if pair, ok := e.(*ast.KeyValueExpr); ok {
+			e = pair.Value
+		}
 		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			if s, err := strconv.Unquote(lit.Value); err == nil && s != "" {
 				planted[s] = true
@@ -421,8 +424,11 @@ func TestMutantsAreListed(t *testing.T) {
 }
 
 func isMutant(e ast.Expr) bool {
-	if id, ok := e.(*ast.Ident); ok {
-		return id.Name == "mutant"
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name == "mutant"
+	case *ast.SelectorExpr:
+		return e.Sel.Name == "Bug"
 	}
 	f := fields(e)
 	return len(f) > 0 && len(f[0].Names) > 0 && f[0].Names[0].Name == "bug"
