@@ -121,9 +121,9 @@ func page(t text, results []result) *plot.Page {
 
 	head := most(results).workers
 	speed := plot.Chart{
-		X:    plot.Axis{Label: "workers", Min: 1, Max: float64(max(2, head[len(head)-1]))},
-		Y:    plot.Axis{Label: "words per second", Log: true},
-		Note: "Dots are measured, lines are the Universal Scalability Law. The dashed line is the single thread. Workers beyond the number of cores share them, so nothing can rise there.",
+		X:    plot.Axis{Label: "workers", Whole: true, Min: 1, Max: float64(max(2, head[len(head)-1]))},
+		Y:    plot.Axis{Label: "words per second"},
+		Note: "Dots are measured, lines are the Universal Scalability Law. The dashed line is the single thread; those who ask are at the bottom. Workers beyond the number of cores share them, so nothing can rise there.",
 	}
 	p99 := plot.Chart{Bars: true, Y: plot.Axis{Label: "seconds", Log: true}, Note: "How long a worker waits until a word is counted, one word in a hundred waits longer; at the most workers."}
 	lost := plot.Chart{Bars: true, Y: plot.Axis{Label: "%", Max: 100}, Note: "Share of the cores' time in which no word was counted, compared with the single thread, by number of workers."}

@@ -41,6 +41,7 @@ type Axis struct {
 	Log      bool
 	Min, Max float64  // of what is shown; if equal, they come from the points
 	Names    []string // instead of numbers: the name of x = 0, 1, 2, …
+	Whole    bool     // only whole numbers are marked
 }
 
 // Chart is a diagram with an X and a Y axis. The zero value draws empty axes.
@@ -151,7 +152,9 @@ func (d *drawing) axes() {
 	case d.Bars:
 	default:
 		for _, t := range d.x.ticks(10) {
-			d.xTick(t, Number(t))
+			if !d.X.Whole || t == math.Trunc(t) {
+				d.xTick(t, Number(t))
+			}
 		}
 	}
 	d.printf(`<path d="M%.1f %.1fH%.1f" stroke="currentColor" stroke-opacity=".5"/>`+"\n", d.left, d.bottom, d.right)
