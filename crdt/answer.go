@@ -151,6 +151,7 @@ func (s *Store) Answer(q Question, size int) (a Answer) {
 		for k := range in.lanes[i].entries {
 			s.lanes[j].answer(&a, &w, &in.lanes[i].entries[k], &p, &o)
 		}
+		s.leaveTallies(&a, &o)
 		patch, over = append(patch, p), append(over, o)
 	}
 	if in.cover {
@@ -167,6 +168,24 @@ func (s *Store) Answer(q Question, size int) (a Answer) {
 	}
 	a.Patch, a.Over, a.Questions = s.encoder.encode(s, patch), s.encoder.encode(s, over), w.out
 	return a
+}
+
+// leaveTallies leaves out of what is over the events of counters, which are to be told of by who
+// knows what absorbed them (see Compact): that is asked instead.
+func (s *Store) leaveTallies(a *Answer, o *part) {
+	l := &s.lanes[o.lane]
+	var tallies interval.Set
+	for _, r := range o.seen.Runs() {
+		for i := l.find(r.Lo, 0); i < len(l.seqs) && l.seqs[i] <= r.Hi; i++ {
+			if l.slots[i] != noSlot && s.tree.at(l.slots[i]).shape.kind.isTally() {
+				tallies.Add(l.seqs[i])
+			}
+		}
+	}
+	if !tallies.IsEmpty() {
+		a.Lacks = true
+		o.seen = o.seen.Minus(tallies)
+	}
 }
 
 // tell adds events with what lives of them.

@@ -11,7 +11,7 @@ import (
 // In a [Map] or at a name of a [Store], removing the counter resets it: what the remover had seen
 // is gone and what others add meanwhile counts, exactly (a counter of 5 that is removed while
 // somebody adds 1 is 1). To that end the counter holds one event for each addition, or for all
-// additions of one [Store.Update]; add in batches where there are many. A Counter at the root
+// additions of one [Store.Update], until [Store.Compact] makes them into one. A Counter at the root
 // ([NewCounter]) cannot be removed and holds one number for each replica.
 //
 // Sums wrap around at the ends of int64. A Counter belongs to a [Store]; like the store it is not
@@ -134,6 +134,9 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 	}
 	s.mint(at, string(fold(old.payload)))
 	s.over(mark)
+	if h.up != nil && s.tree.at(at).live > 1 {
+		s.tallies.add(at)
+	}
 }
 
 // payloads calls f for the payload of each event that counts: of all of them, but at the root of

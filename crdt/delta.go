@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/internal/interval"
@@ -286,6 +287,11 @@ func (v *view) lane(r *wire.Reader, id ReplicaID) {
 	for i := l.item0; i < l.item1 && r.Err() == nil; {
 		i = v.group(r, i, l.item1)
 	}
+	for _, it := range v.items[l.item0:l.item1] {
+		if took := v.absorbed(&it); took.Hi > 0 && (took.Hi >= it.seq || !l.tells(v, took.Hi) || l.lives(v, took.Hi)) {
+			r.Fail("an event that absorbed one that is not over")
+		}
+	}
 	v.lanes = append(v.lanes, l)
 }
 
@@ -340,6 +346,28 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 		r.Fail("an unknown form of group")
 	}
 	return i
+}
+
+// absorbed returns the first and the last event that an event has absorbed, empty if there is none.
+func (v *view) absorbed(it *item) interval.Range {
+	if len(it.payload) == 0 {
+		return interval.Range{}
+	}
+	return absorbed(v.defs[it.def].shape.kind, it.payload)
+}
+
+// tells reports whether the delta tells of an event.
+func (l *viewLane) tells(v *view, seq uint64) bool {
+	ranges := v.ranges[l.range0:l.range1]
+	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].Hi >= seq })
+	return i < len(ranges) && ranges[i].Lo <= seq
+}
+
+// lives reports whether the delta tells that an event lives.
+func (l *viewLane) lives(v *view, seq uint64) bool {
+	items := v.items[l.item0:l.item1]
+	i := sort.Search(len(items), func(i int) bool { return items[i].seq >= seq })
+	return i < len(items) && items[i].seq == seq
 }
 
 func (v *view) content(r *wire.Reader, i int, payload bool) int {

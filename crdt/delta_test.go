@@ -166,6 +166,9 @@ func TestHostileBytesAreRefused(t *testing.T) {
 	good := build(set, n, id, one, one, group(1<<3, 0, elem, 0, 1, 'x'))
 	_, err := crdt.ParseDelta(good, crdt.Limits{})
 	require.NoError(t, err, "the test builds what it means to")
+	fused := build(mapKind, n, id, []byte{1, 0, 2}, []byte{1, 2, 0}, group(1<<3|4, 0, counter, 0, 1, 'z', 3, 2, 1, 1))
+	_, err = crdt.ParseDelta(fused, crdt.Limits{})
+	require.NoError(t, err, "and this")
 	for name, b := range map[string][]byte{
 		"no replicas":                  build(set, []byte{0}),
 		"replica 0":                    build(set, n, make([]byte, 8), one, one, group(1<<3, 0, elem, 0, 1, 'x')),
@@ -199,6 +202,11 @@ func TestHostileBytesAreRefused(t *testing.T) {
 		"a number in long form":        build(mapKind, n, id, one, one, group(1<<3|4, 0, counter, 0, 1, 'x', 2, 0x82, 0)),
 		"a register without a stamp":   build(mapKind, n, id, one, one, group(1<<3|4, 0, 10, 6, 1, 'x', 2, 1, 1)),
 		"an event number over 2⁶²":     build(set, n, id, []byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0}, []byte{0}),
+		"absorbed and not over":        build(mapKind, []byte{1}, id, []byte{1, 0, 2}, []byte{1, 0, 2}, group(3<<3|4, 0, counter, 0, 1, 'x', 1, 2, 1, 'y', 1, 2, 1, 'z', 3, 2, 1, 1)),
+		"absorbed and not told":        build(mapKind, []byte{1}, id, []byte{1, 2, 0}, []byte{1, 2, 0}, group(1<<3|4, 0, counter, 0, 1, 'z', 3, 2, 1, 1)),
+		"absorbed by an earlier one":   build(mapKind, []byte{1}, id, []byte{1, 0, 2}, []byte{1, 1, 0}, group(1<<3|4, 0, counter, 0, 1, 'z', 3, 2, 1, 2)),
+		"absorbed event 0":             build(mapKind, []byte{1}, id, []byte{1, 0, 2}, []byte{1, 2, 0}, group(1<<3|4, 0, counter, 0, 1, 'z', 3, 2, 0, 1)),
+		"absorbed by a root counter":   build(7, []byte{1}, id, []byte{1, 0, 2}, []byte{1, 2, 0}, group(1<<3|5, 0, 3, 2, 1, 1)),
 		"bytes left over":              build(set, n, id, one, one, group(1<<3, 0, elem, 0, 1, 'x'), []byte{0}),
 	} {
 		_, err := crdt.ParseDelta(b, crdt.Limits{})
@@ -229,6 +237,13 @@ func FuzzParseDelta(f *testing.F) {
 	raw, _ = crdt.NewCounter(7).Add(5).MarshalBinary()
 	f.Add(raw[:len(raw)-4])
 	raw, _ = crdt.NewSet[string](7).Add("a", "b").MarshalBinary()
+	f.Add(raw[:len(raw)-4])
+	s := crdt.NewStore(7)
+	hits := crdt.At[*crdt.GCounter](s, "hits")
+	hits.Add(1)
+	hits.Add(2)
+	s.Compact(s.Digest())
+	raw, _ = s.State().MarshalBinary()
 	f.Add(raw[:len(raw)-4])
 	// Hostile: very many events in few bytes.
 	f.Add(append([]byte{0xCA, 0x1D, 1, 4, 6, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f))

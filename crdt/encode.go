@@ -31,6 +31,9 @@ type encoder struct {
 // encode writes a delta. Parts need not be sorted; they are after it.
 func (e *encoder) encode(s *Store, parts []part) Delta {
 	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(s.lanes[a.lane].id, s.lanes[b.lane].id) })
+	for i := range parts {
+		s.together(&parts[i])
+	}
 	parts = slices.DeleteFunc(parts, func(p part) bool { return p.seen.IsEmpty() })
 	if len(parts) == 0 {
 		return Delta{}

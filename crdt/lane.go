@@ -20,6 +20,7 @@ type lane struct {
 	dead  int
 	// living is the sum over the live dots of mix(replica, number): see Store.Fingerprint.
 	living uint64
+	fused  absorptions
 }
 
 // find returns the index of the first entry of seqs that is ≥ seq, at or after from. It gallops,

@@ -10,9 +10,10 @@ import (
 
 // merger merges deltas. It is kept for its buffers.
 type merger struct {
-	view   view
-	over   []located // events that live here and are over
-	gained []part    // what was new, filled only for Learn
+	view    view
+	over    []located // events that live here and are over
+	gained  []part    // what was new, filled only for Learn
+	absorbs bool      // some of what is new has absorbed others
 }
 
 // Merge takes in what a delta tells and reports whether anything was new. It is commutative,
@@ -62,7 +63,7 @@ func (m *merger) check(s *Store) error {
 		v.defs[i].slot = noSlot
 	}
 	v.defs[0].slot, v.defs[0].schema, v.defs[0].known = rootSlot, s.schema, true
-	m.over = m.over[:0]
+	m.over, m.absorbs = m.over[:0], false
 	for i := range v.lanes {
 		if err := m.checkLane(s, &v.lanes[i]); err != nil {
 			return err
@@ -110,7 +111,14 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 				k++
 			case there:
 				if !l.seen.Has(items[k].seq) {
+					took := v.absorbed(&items[k])
 					items[k].fresh = true
+					if took.Hi > 0 {
+						// Was what it absorbed reset? See Compact.
+						_, lives := l.lookup(took.Hi)
+						items[k].fresh = lives || !l.seen.Has(took.Hi)
+						m.absorbs = true
+					}
 					if err := v.checkItem(&items[k]); err != nil {
 						return err
 					}
@@ -121,6 +129,12 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 				break
 			}
 		}
+		// What absorbed an event goes with it, if who tells that it is over did not know: see Compact.
+		l.absorbers(r.Lo, r.Hi, func(upto, by uint64) {
+			if !vl.tells(v, by) && !vl.lives(v, upto) {
+				m.over = append(m.over, located{vl.local, by})
+			}
+		})
 	}
 	return nil
 }
@@ -237,6 +251,9 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool, err err
 		}
 		for k := vl.item0; k < vl.item1; k++ {
 			if it := &v.items[k]; it.fresh {
+				if vl.local == s.own {
+					s.tallies.complete = false // its own past
+				}
 				s.attach(vl.local, it.seq, v.place(s.tree, it.def, &keys), keys.keep(it.payload))
 			}
 		}
@@ -248,10 +265,37 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool, err err
 		s.detach(o.lane, o.seq)
 		changed = true
 	}
+	if m.absorbs {
+		m.absorb(s)
+	}
 	if learn {
 		fresh = m.fresh(s)
 	}
 	return fresh, changed, nil
+}
+
+// absorb ends what the new events have absorbed, where the delta did not tell of it.
+func (m *merger) absorb(s *Store) {
+	v := &m.view
+	mark := len(m.over)
+	for i := range v.lanes {
+		vl := &v.lanes[i]
+		for k := vl.item0; k < vl.item1; k++ {
+			it := &v.items[k]
+			took := v.absorbed(it)
+			if took.Hi == 0 || !it.fresh {
+				continue
+			}
+			s.tree.dots(v.defs[it.def].slot, func(d dot) {
+				if int(d.lane) == vl.local && took.Lo <= d.seq && d.seq <= took.Hi {
+					m.over = append(m.over, located{vl.local, d.seq})
+				}
+			})
+		}
+	}
+	for _, o := range m.over[mark:] {
+		s.detach(o.lane, o.seq)
+	}
 }
 
 // fresh tells what was gained and what is over.

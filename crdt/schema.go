@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/go-calm/calm/internal/elem"
+	"github.com/go-calm/calm/internal/wire"
 )
 
 // schema is what a store was opened as, at one place and below. A nil schema is a place that
@@ -119,12 +120,15 @@ func checkPayload(sh shape, p []byte) error {
 	switch k := sh.kind; k {
 	case kindElem, kindGElem, kindFlag:
 		ok = len(p) == 0
-	case kindCounter, kindTotal:
-		v, n := binary.Varint(p)
-		ok = n > 0 && string(binary.AppendVarint(nil, v)) == string(p)
-	case kindGCounter, kindGTotal:
-		v, n := binary.Uvarint(p)
-		ok = n > 0 && string(binary.AppendUvarint(nil, v)) == string(p)
+	case kindCounter, kindTotal, kindGCounter, kindGTotal:
+		r := wire.NewReader(p)
+		r.Uvarint() // zig-zag or not, the shortest form is the same
+		if r.Len() > 0 && (k == kindCounter || k == kindGCounter) {
+			if first, more := r.Uvarint(), r.Uvarint(); first == 0 || first > maxSeq || more > maxSeq-first {
+				return fmt.Errorf("a %v that absorbed events from %d", k, first)
+			}
+		}
+		return r.Done()
 	case kindLWW:
 		ok = len(p) >= stampLen
 	case kindRegister:

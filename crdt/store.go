@@ -35,6 +35,7 @@ type Store struct {
 	merger  merger
 	told    []*func(Delta) // who is told of updates
 	watch   watch
+	tallies tallies
 }
 
 // transaction is what the running [Store.Update] has done so far.
@@ -237,6 +238,11 @@ func (s *Store) attach(laneIndex int, seq uint64, at slot, payload string) {
 	l.insert(seq, at)
 	l.living += mix(uint64(l.id) ^ mix(seq))
 	s.tree.attach(at, dot{lane: uint32(laneIndex), seq: seq, payload: payload})
+	if payload != "" {
+		if took := absorbed(s.tree.at(at).shape.kind, payload); took.Hi > 0 {
+			l.absorb(took.Hi, seq)
+		}
+	}
 }
 
 func (s *Store) detach(laneIndex int, seq uint64) {
