@@ -30,7 +30,8 @@ type Config struct {
 	// Self names this node to its peers; best the name of the replica that State is.
 	Self crdt.ReplicaID
 	// State is what is replicated. If it has a method Compact(crdt.Digest) int as a [crdt.Store]
-	// has, it is called with what is stable, whenever that has grown.
+	// has, it is called with what is stable, whenever that has grown. If it has a method
+	// Observe(func(crdt.Change)) func(), changes are collected for [Ready].Changes.
 	State State
 	// Seed makes the node's choices. The same seed and calls give the same bytes. It must differ
 	// from one start of a node to the next, so that peers tell its logs apart.
@@ -54,6 +55,8 @@ type Config struct {
 	// Mesh tells that every node is a peer of every other one: then nodes do not forward what
 	// they learn, which its maker sends to everybody, and find out what is stable.
 	Mesh bool
+	// NoChanges leaves Ready.Changes empty, which saves what collecting them costs.
+	NoChanges bool
 	// Retired is who was retired, as an earlier start of this node had it: see [Node.Retire].
 	Retired []crdt.ReplicaID
 	// Limits bound the deltas that are accepted.
@@ -75,6 +78,8 @@ type Ready struct {
 	Persist []crdt.Delta
 	// Messages may be lost, doubled and reordered on their way.
 	Messages []Envelope
+	// Changes are those of values since the last Ready, made here or learnt, in order.
+	Changes []crdt.Change
 	// Stable is what every member has seen, in which nothing lives (see [crdt.Store.Context]); and
 	// all that members did before they had seen it is here. It only grows. It is found out only with
 	// [Config].Mesh, and zero otherwise. Members are all who were ever added and not retired.
@@ -111,8 +116,9 @@ type Node struct {
 	own     uint64 // the last entry made here
 	bytes   int    // of the deltas in log
 	persist []crdt.Delta
+	changes []crdt.Change
 	out     []Envelope
-	stop    func()
+	stop    []func()
 	stats   Stats
 
 	token   uint64 // of the last question asked
@@ -142,12 +148,24 @@ func NewNode(cfg Config) *Node {
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
 	n := &Node{cfg: cfg, session: rng.Uint64(), rng: rng}
 	n.retire(cfg.Retired)
-	n.stop = cfg.State.OnUpdate(func(d crdt.Delta) { n.record(d, cfg.Self) })
+	n.stop = append(n.stop, cfg.State.OnUpdate(func(d crdt.Delta) { n.record(d, cfg.Self) }))
+	if o, ok := cfg.State.(observable); ok && !cfg.NoChanges {
+		n.stop = append(n.stop, o.Observe(func(c crdt.Change) { n.changes = append(n.changes, c) }))
+	}
 	return n
 }
 
+// observable is a [State] that tells the changes of values.
+type observable interface {
+	Observe(f func(crdt.Change)) (cancel func())
+}
+
 // Stop ends what NewNode began: the node hears no more of changes.
-func (n *Node) Stop() { n.stop() }
+func (n *Node) Stop() {
+	for _, stop := range n.stop {
+		stop()
+	}
+}
 
 // Stats returns the counts so far.
 func (n *Node) Stats() Stats { return n.stats }
@@ -281,7 +299,7 @@ func (n *Node) Ready() Ready {
 		n.sendReport(p)
 	}
 	n.complete()
-	return Ready{Persist: n.persist, Messages: n.out, Stable: n.stable, Done: n.done}
+	return Ready{Persist: n.persist, Messages: n.out, Changes: n.changes, Stable: n.stable, Done: n.done}
 }
 
 // Advance tells that what Ready returned is done.
@@ -289,6 +307,7 @@ func (n *Node) Advance(rd Ready) {
 	// What rd holds stays as it is: the caller may still be sending it.
 	n.persist = without(n.persist, len(rd.Persist))
 	n.out = without(n.out, len(rd.Messages))
+	n.changes = without(n.changes, len(rd.Changes))
 	n.done = without(n.done, len(rd.Done))
 }
 

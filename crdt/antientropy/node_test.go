@@ -403,6 +403,29 @@ func TestPersistIsWhatChanged(t *testing.T) {
 	require.Equal(t, []int{5, 6}, s.Sorted())
 }
 
+func TestChangesAreCollected(t *testing.T) {
+	c := newCluster(t, 2, 1, antientropy.Config{}, everybody)
+	c.add(1, 5)
+	c.tick()
+	c.add(2, 6)
+	rd := c.nodes[2].Ready()
+	require.Equal(t, 1, len(rd.Changes))
+	require.Equal(t, "Set 6: <nil> → true", fmt.Sprint(rd.Changes[0]))
+	require.True(t, rd.Changes[0].Local)
+	c.nodes[2].Advance(rd)
+	require.Empty(t, c.nodes[2].Ready().Changes)
+
+	set := crdt.NewSet[int](3)
+	n := antientropy.NewNode(antientropy.Config{Self: 3, State: set.Store(), NoChanges: true})
+	set.Add(1)
+	require.Empty(t, n.Ready().Changes)
+	n = antientropy.NewNode(antientropy.Config{Self: 3, State: set.Store()})
+	set.Add(2)
+	n.Stop()
+	set.Add(3)
+	require.Len(t, n.Ready().Changes, 1)
+}
+
 func TestStopEndsListening(t *testing.T) {
 	set := crdt.NewSet[int](1)
 	n := antientropy.NewNode(antientropy.Config{Self: 1, State: set.Store()})
