@@ -36,7 +36,7 @@ var ErrRetired = errors.New("antientropy: retired")
 //
 // What was retired is remembered for ever, 8 bytes each. A node that starts again with its old name
 // must be given what [Node.Retired] returned before, as [Config.Retired].
-func (n *Node) Retire(replica crdt.ReplicaID) { n.retire([]crdt.ReplicaID{replica}) }
+func (n *Node) Retire(replica crdt.ReplicaID) { n.retire([]crdt.ReplicaID{replica}, n.cfg.Self) }
 
 // Retired returns who was retired, ascending. If the node itself is among them, it must not go on.
 func (n *Node) Retired() []crdt.ReplicaID { return slices.Clone(n.retired) }
@@ -46,8 +46,8 @@ func (n *Node) isRetired(id crdt.ReplicaID) bool {
 	return ok
 }
 
-// retire takes note of who is retired and passes it on if it is news.
-func (n *Node) retire(ids []crdt.ReplicaID) {
+// retire takes note of who is retired and passes it on if it is news. What is lost of it, probes mend.
+func (n *Node) retire(ids []crdt.ReplicaID, from crdt.ReplicaID) {
 	news := false
 	for _, id := range ids {
 		i, known := slices.BinarySearch(n.retired, id)
@@ -73,7 +73,7 @@ func (n *Node) retire(ids []crdt.ReplicaID) {
 	for _, p := range n.peers {
 		p.acked, p.sent, p.confirmed, p.mark, p.whole = n.head, n.head, n.head, n.head, 0
 		p.base, p.reportTick = true, n.tick
-		if !p.lost {
+		if !p.lost && p.id != from && (from == n.cfg.Self || !n.isRetired(n.cfg.Self)) {
 			n.tellRetired(p.id)
 		}
 	}

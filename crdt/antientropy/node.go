@@ -147,7 +147,7 @@ func NewNode(cfg Config) *Node {
 	cfg.StableTicks = cmp.Or(max(cfg.StableTicks, 0), 20)
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
 	n := &Node{cfg: cfg, session: rng.Uint64(), rng: rng}
-	n.retire(cfg.Retired)
+	n.retire(cfg.Retired, cfg.Self)
 	n.stop = append(n.stop, cfg.State.OnUpdate(func(d crdt.Delta) { n.record(d, cfg.Self) }))
 	if o, ok := cfg.State.(observable); ok && !cfg.NoChanges {
 		n.stop = append(n.stop, o.Observe(func(c crdt.Change) { n.changes = append(n.changes, c) }))
@@ -263,7 +263,7 @@ func (n *Node) step(p *peer, m *message) error {
 	case reportMessage:
 		n.report(p, m)
 	case retiredMessage:
-		n.retire(m.ids)
+		n.retire(m.ids, p.id)
 	}
 	return nil
 }
