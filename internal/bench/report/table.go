@@ -140,14 +140,14 @@ func render(pkg string, raw io.Reader) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// instead returns the part of p's name that stands in calm's place in r's.
-func (p *row) instead(r *row) string {
-	for i, part := range p.parts {
-		if !slices.Contains(r.parts, part) {
-			return p.parts[i]
+// instead returns the part of r's name that stands where that of the other says calm.
+func (r *row) instead(calm *row) string {
+	for _, part := range r.parts {
+		if !slices.Contains(calm.parts, part) {
+			return part
 		}
 	}
-	return p.name
+	return r.name
 }
 
 // duration prints nanoseconds with three digits.
