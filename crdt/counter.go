@@ -123,6 +123,7 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 	mark := len(s.tx.removed)
 	old := dot{}
 	if h.up == nil {
+		s.remember(at, func(d dot) bool { return int(d.lane) == s.own })
 		s.tree.dots(at, func(d dot) {
 			if int(d.lane) == s.own {
 				s.tx.removed = append(s.tx.removed, located{s.own, d.seq})

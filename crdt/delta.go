@@ -20,7 +20,13 @@ import (
 //
 // A delta names exactly the events whose fate it tells: those that live, with their content, and
 // those that are over. The zero value tells nothing. Safe for concurrent use.
-type Delta struct{ b []byte }
+//
+// A delta that a mutator returned also knows, beside its wire form, what it took the place of: see
+// [Store.Invert].
+type Delta struct {
+	b    []byte
+	past []byte // of remember
+}
 
 // IsZero reports whether the delta tells nothing.
 func (d Delta) IsZero() bool { return len(d.b) == 0 }
@@ -80,7 +86,7 @@ func ParseDelta(b []byte, lim Limits) (Delta, error) {
 			return Delta{}, fmt.Errorf("%w: %w: a write is stamped %v, the latest allowed is %v", ErrLimit, clock.ErrDrift, at, latest)
 		}
 	}
-	return Delta{b}, nil
+	return Delta{b: b}, nil
 }
 
 // latest returns the greatest stamp, or the least there is if there is none.
@@ -129,7 +135,7 @@ func (d Delta) Split(size int) iter.Seq[Delta] {
 	return func(yield func(Delta) bool) {
 		if d.IsZero() || len(d.b) <= size {
 			if !d.IsZero() {
-				yield(d)
+				yield(Delta{b: d.b}) // pieces are for others
 			}
 			return
 		}

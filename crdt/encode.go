@@ -26,6 +26,7 @@ type encoder struct {
 	index []uint32
 	chain []slot
 	head  []byte
+	past  []byte // what the next delta took the place of
 }
 
 // encode writes a delta. Parts need not be sorted; they are after it.
@@ -59,9 +60,13 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 	e.buf = b
 	if cap(e.buf) > 1<<16 {
 		e.buf = nil // do not sit on the buffer of a rare big one
-		return Delta{slices.Clip(b)}
+		return Delta{b: slices.Clip(b), past: slices.Clone(e.past)}
 	}
-	return Delta{slices.Clone(b)}
+	if len(e.past) == 0 {
+		return Delta{b: slices.Clone(b)}
+	}
+	both := slices.Concat(b, e.past)
+	return Delta{b: both[:len(b):len(b)], past: both[len(b):]}
 }
 
 func (e *encoder) part(b []byte, s *Store, p *part) []byte {

@@ -352,3 +352,21 @@ func ExamplePath() {
 	fmt.Println(crdt.Path{"cart/42", crdt.Field(1), "tea"})
 	// Output: "cart/42" › field 1 › "tea"
 }
+
+func ExampleStore_Invert() {
+	store, peer := crdt.NewStore(1), crdt.NewStore(2)
+	note, votes := crdt.At[*crdt.LWW[string]](store, "note"), crdt.At[*crdt.Counter](store, "votes")
+	note.Set(1, "draft")
+	d := store.Update(func() {
+		note.Set(2, "final")
+		votes.Add(10)
+	})
+	store.Merge(crdt.At[*crdt.Counter](peer, "votes").Add(1)) // meanwhile, elsewhere
+	undo := store.Invert(d)
+	fmt.Println(note, votes.Value())
+	store.Invert(undo)
+	fmt.Println(note, votes.Value())
+	// Output:
+	// draft 1
+	// final 11
+}

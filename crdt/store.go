@@ -45,6 +45,8 @@ type transaction struct {
 	next    uint64 // number of the next own event
 	removed []located
 	parts   []part
+	past    []byte // of those removed: see remember
+	steps   []step
 }
 
 // located is an event, by lane.
@@ -116,7 +118,12 @@ func (s *Store) end() Delta {
 	}
 	tx.removed = tx.removed[:0]
 	tx.parts = parts
+	s.encoder.past = tx.past
 	d := s.encoder.encode(s, parts)
+	s.encoder.past = nil
+	if tx.past = tx.past[:0]; cap(tx.past) > 1<<16 {
+		tx.past = nil
+	}
 	for _, f := range s.told {
 		(*f)(d)
 	}
@@ -219,6 +226,7 @@ func (s *Store) clear(at slot) {
 func (s *Store) collect(at slot) {
 	if s.tree.at(at).child == noSlot {
 		s.touch(at)
+		s.remember(at, nil)
 	}
 	s.tree.dots(at, func(d dot) { s.tx.removed = append(s.tx.removed, located{int(d.lane), d.seq}) })
 	for c := s.tree.at(at).child; c != noSlot; c = s.tree.at(c).next {
