@@ -133,16 +133,16 @@ func (c *BoundedCounter) Add(n uint64) Delta {
 }
 
 // Sub subtracts n, or changes nothing and returns a [*BoundError] if this replica has too few
-// rights.
+// rights, or a [*LogError].
 func (c *BoundedCounter) Sub(n uint64) (Delta, error) {
 	if err := c.afford(n); err != nil || n == 0 {
 		return Delta{}, err
 	}
-	return c.change(func(e *escrow) { e.taken += n }), nil
+	return c.change(func(e *escrow) { e.taken += n }), c.store.Err()
 }
 
 // Transfer gives rights to another replica, which has them as soon as it merges the delta. It
-// changes nothing and returns a [*BoundError] if this replica has too few.
+// changes nothing and returns a [*BoundError] if this replica has too few, or a [*LogError].
 func (c *BoundedCounter) Transfer(to ReplicaID, n uint64) (Delta, error) {
 	if err := c.afford(n); err != nil || n == 0 || to == c.store.self {
 		return Delta{}, err
@@ -156,7 +156,7 @@ func (c *BoundedCounter) Transfer(to ReplicaID, n uint64) (Delta, error) {
 			e.given = slices.Insert(e.given, i, grant{to: to})
 		}
 		e.given[i].n += n
-	}), nil
+	}), c.store.Err()
 }
 
 func (c *BoundedCounter) afford(n uint64) error {

@@ -60,6 +60,9 @@ func (s *Store) Compact(stable Digest) (fused int) {
 		return left < 2
 	})
 	s.end()
+	if s.refused != nil {
+		return 0
+	}
 	return fused
 }
 
@@ -83,6 +86,7 @@ func (s *Store) fuse(at slot, stable func(seq uint64) bool) (took, left int) {
 	if n < 2 {
 		return 0, len(own)
 	}
+	s.remember(at, func(d dot) bool { return int(d.lane) == s.own && d.seq <= own[n-1].seq })
 	s.mint(at, fusedPayload(s.tree.at(at).shape.kind, own[:n]))
 	mark := len(s.tx.removed)
 	for _, d := range own[:n] {

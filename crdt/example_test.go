@@ -370,3 +370,20 @@ func ExampleStore_Invert() {
 	// draft 1
 	// final 11
 }
+
+// failing is a log whose disk is full.
+type failing struct{}
+
+func (failing) Append(crdt.Delta, bool) error { return errors.New("no space left on device") }
+
+func ExampleLogError() {
+	s := crdt.NewSet[string](1)
+	s.Add("kept")
+	s.Store().SetLog(failing{})
+	_, err := s.Store().TryUpdate(func() { s.Add("lost") })
+	fmt.Println(err, errors.Is(err, crdt.ErrLog))
+	fmt.Println(s.Sorted())
+	// Output:
+	// crdt: refused, for it was not logged: no space left on device true
+	// [kept]
+}

@@ -16,7 +16,7 @@ import (
 // makes anew those that d took the place of, as if d had not been.
 //   - Elements that d added are out of the set, unless somebody else added them too; those it removed
 //     are in. Flags alike.
-//   - What d added to a counter is off it, and what it removed of one is back, beside what others added.
+//   - What d added to a [Counter] is off it, and what it removed of one is back, beside what others added.
 //   - A register has its former values, with the stamps they had, unless it holds a write that d had
 //     not seen: then that one stays alone. If it comes later, a multi-value register holds both.
 //   - Where d was overtaken, because somebody who saw it wrote, removed or added again there, nothing
@@ -130,10 +130,13 @@ func (s *Store) undo(u *undoing) {
 			}
 		})
 	}
+	tally := kind.isTally()
 	if len(u.made) > 0 && len(live) == 0 {
+		if there && kind == kindCounter {
+			s.takeOff(at, u.made)
+		}
 		return // overtaken
 	}
-	tally := kind == kindCounter || kind == kindGCounter
 	mark := len(s.tx.removed)
 	if len(live) > 0 {
 		s.touch(at)
@@ -158,6 +161,23 @@ func (s *Store) undo(u *undoing) {
 		}
 	}
 	s.over(mark)
+}
+
+// takeOff takes off a counter what events brought that Compact has fused with others meanwhile.
+func (s *Store) takeOff(at slot, made []event) {
+	sum := int64(0)
+	s.tree.dots(at, func(d dot) {
+		took := absorbed(kindCounter, d.payload)
+		for _, e := range made {
+			if int(d.lane) == e.lane && took.Lo <= e.seq && e.seq <= took.Hi {
+				n, _ := binary.Varint([]byte(e.payload))
+				sum += n
+			}
+		}
+	})
+	if sum != 0 {
+		s.mint(at, string(binary.AppendVarint(nil, -sum)))
+	}
 }
 
 // winner returns the write that counted of several.

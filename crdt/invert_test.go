@@ -269,3 +269,20 @@ func TestInvertInsideUpdate(t *testing.T) {
 	s.Store().Invert(both)
 	require.Equal(t, []string{"x"}, s.Sorted())
 }
+
+// What Compact has fused is taken off all the same; what was reset since is not.
+func TestInvertAfterCompact(t *testing.T) {
+	m := crdt.NewMap[string, *crdt.Counter](1)
+	peer := crdt.NewMap[string, *crdt.Counter](2)
+	m.At("k").Add(1)
+	d := m.At("k").Add(10)
+	m.At("k").Add(100)
+	merge(t, peer, m.State())
+	require.Equal(t, 2, m.Store().Compact(m.Digest().Meet(peer.Digest())))
+	undo := m.Store().Invert(d)
+	require.Equal(t, int64(101), m.At("k").Value())
+	m.Store().Invert(undo)
+	require.Equal(t, int64(111), m.At("k").Value())
+	m.Remove("k")
+	require.True(t, m.Store().Invert(d).IsZero())
+}

@@ -46,6 +46,9 @@ func (s *Store) merge(d Delta, learn bool) (fresh Delta, changed bool, err error
 	if err := m.check(s); err != nil {
 		return Delta{}, false, err
 	}
+	if err := m.log(s, d); err != nil {
+		return Delta{}, false, err
+	}
 	if len(s.watch.observers) > 0 {
 		m.look(s)
 		defer s.tell(false)

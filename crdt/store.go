@@ -35,6 +35,8 @@ type Store struct {
 	merger  merger
 	told    []*func(Delta) // who is told of updates
 	watch   watch
+	log     Log
+	refused error // of the last change made here
 	tallies tallies
 }
 
@@ -90,6 +92,7 @@ func (s *Store) begin() {
 		}
 		s.own = s.lane(s.self)
 	}
+	s.refused = nil
 	s.tx.first = s.lanes[s.own].seen.Max() + 1
 	s.tx.next = s.tx.first
 }
@@ -123,6 +126,9 @@ func (s *Store) end() Delta {
 	s.encoder.past = nil
 	if tx.past = tx.past[:0]; cap(tx.past) > 1<<16 {
 		tx.past = nil
+	}
+	if !s.logged(d) {
+		return Delta{}
 	}
 	for _, f := range s.told {
 		(*f)(d)
