@@ -1,0 +1,94 @@
+// Command entities keeps state where the messages go instead of locking it: each key has one owner, one
+// turn at a time, and a turn is the transaction. The keys are spread over nodes, and move while the work
+// goes on.
+//
+//	go run ./entities                          running accounts over a made-up access log
+//	go run ./entities -in access.log.gz        … over a real one
+//	go run ./entities -job words -in notes.txt a count of words
+//
+// In the job "accounts" every visitor and every page has an account, and every request is a payment of
+// its bytes from the visitor to the page. The visitor's turn debits, and sends the credit; the page may
+// be on another node. In the job "words" every word is an entity that counts.
+//
+// After a third of the lines a node joins, and after two thirds one leaves: slot by slot, in waves, the
+// states of their keys move, while readers go on sending. In the end every message must have been handled
+// once, those of a key in the order they were sent, and every state must be what one goroutine gets that
+// reads the same lines; the program exits with 0 only then.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	if err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "entities:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("entities", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	var made accesslog.Made
+	path := flags.String("in", "", "the `file` to read, packed with gzip or not; - is standard input")
+	flags.IntVar(&made.Lines, "lines", 300_000, "without -in: how many lines to make up")
+	flags.IntVar(&made.Visitors, "visitors", 20_000, "without -in: of how many visitors")
+	flags.IntVar(&made.Pages, "pages", 500, "without -in: of how many pages")
+	flags.Uint64Var(&made.Seed, "seed", 1, "without -in: what the lines are drawn by")
+	name := flags.String("job", "accounts", "what to do with the lines: accounts or words")
+	nodes := flags.Int("nodes", 4, "how many nodes to begin with")
+	readers := flags.Int("readers", 2, "how many goroutines send")
+	patience := flags.Duration("timeout", time.Minute, "how long it may take")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	do := jobs[*name]
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected %q", flags.Arg(0))
+	case do == nil:
+		return fmt.Errorf("-job is accounts or words, not %q", *name)
+	case *nodes < 2 || *nodes > 64:
+		return fmt.Errorf("-nodes is from 2 to 64, not %d", *nodes)
+	case *readers < 1 || *readers > 64:
+		return fmt.Errorf("-readers is from 1 to 64, not %d", *readers)
+	case made.Lines < 1 || made.Visitors < 1 || made.Pages < 1:
+		return errors.New("-lines, -visitors and -pages are at least 1")
+	}
+	in := accesslog.Input{Made: &made}
+	if *path != "" {
+		var err error
+		if in, err = accesslog.At(*path, stdin); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, *patience, fmt.Errorf("not done after %v (-timeout)", *patience))
+	defer cancel()
+
+	fmt.Fprintf(stdout, "%s over %s\n", *name, in)
+	lines, err := readLines(in)
+	if err != nil {
+		return err
+	}
+	work := deal(lines, do, *readers)
+	return run(ctx, runConfig{
+		work: work, lines: len(lines), nodes: *nodes, out: stdout, progress: term.NewProgress(stderr),
+	})
+}
