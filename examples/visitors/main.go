@@ -1,0 +1,131 @@
+// Command visitors counts the distinct visitors of each page of an access log on five nodes, in
+// 16 kB a page at the most however many visitors come, and shows how far that is from the truth.
+//
+//	go run ./visitors                                a made-up log
+//	go run ./visitors -in access.log.gz              a real one, plain or packed
+//	zcat access.log.gz | go run ./visitors -in -
+//
+// Each node counts the lines that reach it into one [lattice.HyperLogLog] a page. Then every node
+// sends its state to every other one. The messages arrive in an order drawn at random, some of
+// them twice: merging sketches is a join, so that makes no difference, and the program shows that
+// all nodes end with the same bytes, those of a node that saw every line.
+//
+// The lines are counted exactly as well, to compare. That takes memory for each page's visitors,
+// which the nodes do not.
+//
+// Exit codes: 0 the nodes agree and no page errs beyond the bound; 1 otherwise; 2 wrong usage.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/term"
+	"github.com/go-calm/calm/lattice"
+)
+
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+func main() {
+	code, err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "visitors:", err)
+	}
+	os.Exit(code)
+}
+
+// options are the flags.
+type options struct {
+	in        string
+	made      accesslog.Made
+	nodes     int
+	precision int
+	top       int
+}
+
+func (o *options) flags(w io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("visitors", flag.ContinueOnError)
+	f.SetOutput(w)
+	f.StringVar(&o.in, "in", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
+	f.IntVar(&o.made.Lines, "lines", 500_000, "without -in: how many lines to make up")
+	f.IntVar(&o.made.Visitors, "visitors", 100_000, "without -in: of how many visitors")
+	f.IntVar(&o.made.Pages, "pages", 1_000, "without -in: of how many pages")
+	f.Uint64Var(&o.made.Seed, "seed", 1, "what the order of messages is drawn by, and without -in the lines")
+	f.IntVar(&o.nodes, "nodes", 5, "how many nodes count")
+	f.IntVar(&o.precision, "precision", lattice.DefaultPrecision, "of the sketches, from 8 to 18: 2^precision bytes, for a standard error of 1.04/√2^precision")
+	f.IntVar(&o.top, "top", 12, "how many pages to show")
+	return f
+}
+
+// check refuses what makes no sense.
+func (o *options) check(flags *flag.FlagSet) (err error) {
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected %q; the log is given by -in", flags.Arg(0))
+	}
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "lines", "visitors", "pages":
+			if o.in != "" {
+				err = fmt.Errorf("-%s is for a made-up log, not with -in", f.Name)
+			}
+		}
+	})
+	for _, c := range []struct {
+		name       string
+		v, min, up int
+	}{
+		{"lines", o.made.Lines, 0, 1 << 30},
+		{"visitors", o.made.Visitors, 1, 1 << 24},
+		{"pages", o.made.Pages, 1, 1 << 20},
+		{"nodes", o.nodes, 1, 64},
+		{"precision", o.precision, 8, 18},
+		{"top", o.top, 0, 1 << 20},
+	} {
+		if c.v < c.min || c.v > c.up {
+			return fmt.Errorf("-%s is from %d to %d, not %d", c.name, c.min, c.up, c.v)
+		}
+	}
+	return err
+}
+
+// command runs the program and returns its exit code.
+func command(args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	var o options
+	flags := o.flags(stderr)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK, nil
+	} else if err != nil {
+		return exitUsage, nil //nolint:nilerr // Parse has told
+	}
+	if err := o.check(flags); err != nil {
+		return exitUsage, err
+	}
+	in := accesslog.Input{Name: o.made.String(), Made: &o.made}
+	if o.in != "" {
+		var err error
+		if in, err = accesslog.At(o.in, stdin); err != nil {
+			return exitUsage, err
+		}
+	}
+	fmt.Fprintf(stdout, "counting %s\n", in)
+	c := newCount(o.nodes, o.precision)
+	if err := c.read(in, term.NewProgress(stderr)); err != nil {
+		return exitFailed, err
+	}
+	sent, err := exchange(c.nodes, o.made.Seed)
+	if err != nil {
+		return exitFailed, err
+	}
+	if ok, err := report(stdout, c, sent, o.top); err != nil || !ok {
+		return exitFailed, err
+	}
+	return exitOK, nil
+}
