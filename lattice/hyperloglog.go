@@ -347,28 +347,34 @@ func (s *HyperLogLog) mergeLists(o []uint32) (grew bool) {
 }
 
 // maxBytes raises each byte of a to that of b and reports whether any rose. There are 16 or
-// more, a power of two.
+// more, a power of two. Mostly none rises: so it writes only where one does.
 func maxBytes(a, b []uint8) (grew bool) {
 	b = b[:len(a)]
-	var rose uint64
 	for i := 0; i+16 <= len(a); i += 16 {
 		x, y := (*[16]uint8)(a[i:]), (*[16]uint8)(b[i:])
-		low, roseLow := maxWord(binary.LittleEndian.Uint64(x[:8]), binary.LittleEndian.Uint64(y[:8]))
-		high, roseHigh := maxWord(binary.LittleEndian.Uint64(x[8:]), binary.LittleEndian.Uint64(y[8:]))
-		binary.LittleEndian.PutUint64(x[:8], low)
-		binary.LittleEndian.PutUint64(x[8:], high)
-		rose |= roseLow | roseHigh
+		low, lowTo := binary.LittleEndian.Uint64(x[:8]), binary.LittleEndian.Uint64(y[:8])
+		high, highTo := binary.LittleEndian.Uint64(x[8:]), binary.LittleEndian.Uint64(y[8:])
+		if below(low, lowTo)|below(high, highTo) != 0 {
+			binary.LittleEndian.PutUint64(x[:8], greater(low, lowTo))
+			binary.LittleEndian.PutUint64(x[8:], greater(high, highTo))
+			grew = true
+		}
 	}
-	return rose != 0
+	return grew
 }
 
-// maxWord returns the greater of each of 8 bytes below 128, and something but 0 if one is y's:
-// of a difference of such bytes, the top bit tells which is greater.
-func maxWord(x, y uint64) (greater, rose uint64) {
+// below returns the top bit of each of 8 bytes where that of x is below that of y. They are
+// below 128 themselves, so that a difference tells it by its top bit.
+func below(x, y uint64) uint64 {
 	const top = 0x8080808080808080
-	rose = ^((x | top) - y) & top // the top bit of each byte where x < y
-	mask := rose<<1 - rose>>7
-	return x&^mask | y&mask, rose
+	return ^((x | top) - y) & top
+}
+
+// greater returns the greater of each of 8 bytes below 128.
+func greater(x, y uint64) uint64 {
+	rises := below(x, y)
+	mask := rises<<1 - rises>>7
+	return x&^mask | y&mask
 }
 
 // LessEq reports whether joining s to o would leave o as it is.
