@@ -63,13 +63,7 @@ func (a All) AppendBinary(b []byte) ([]byte, error) { return appendForm(b, a) }
 func (a All) MarshalBinary() ([]byte, error) { return a.AppendBinary(nil) }
 
 // UnmarshalBinary replaces a by what AppendBinary wrote; its errors match [ErrMalformed].
-func (a *All) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[All](b)
-	if err == nil {
-		*a = x
-	}
-	return err
-}
+func (a *All) UnmarshalBinary(b []byte) error { return decode(b, a) }
 
 func (a All) shape(dst []byte) ([]byte, error) { return append(dst, kindAll), nil }
 

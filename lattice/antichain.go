@@ -160,13 +160,9 @@ func (a *Antichain[E]) MarshalBinary() ([]byte, error) { return a.AppendBinary(n
 // UnmarshalBinary replaces a by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave a as it was. It compares every two
 // values: bound the length of bytes from strangers.
-func (a *Antichain[E]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*Antichain[E]](b)
-	if err == nil {
-		a.es = x.es
-	}
-	return err
-}
+func (a *Antichain[E]) UnmarshalBinary(b []byte) error { return decodeTo(b, a.take) }
+
+func (a *Antichain[E]) take(x *Antichain[E]) { a.es = x.es }
 
 func (a *Antichain[E]) shape(dst []byte) ([]byte, error) {
 	return shapeOf[E](append(dst, kindAntichain))

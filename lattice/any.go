@@ -63,13 +63,7 @@ func (a Any) AppendBinary(b []byte) ([]byte, error) { return appendForm(b, a) }
 func (a Any) MarshalBinary() ([]byte, error) { return a.AppendBinary(nil) }
 
 // UnmarshalBinary replaces a by what AppendBinary wrote; its errors match [ErrMalformed].
-func (a *Any) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Any](b)
-	if err == nil {
-		*a = x
-	}
-	return err
-}
+func (a *Any) UnmarshalBinary(b []byte) error { return decode(b, a) }
 
 func (a Any) shape(dst []byte) ([]byte, error) { return append(dst, kindAny), nil }
 

@@ -200,13 +200,9 @@ func (b *Bits) MarshalBinary() ([]byte, error) { return b.AppendBinary(nil) }
 
 // UnmarshalBinary replaces b by what AppendBinary wrote, keeping nothing of data; its errors
 // match [ErrMalformed] and leave b as it was.
-func (b *Bits) UnmarshalBinary(data []byte) error {
-	x, err := parseForm[*Bits](data)
-	if err == nil {
-		b.words = x.words
-	}
-	return err
-}
+func (b *Bits) UnmarshalBinary(data []byte) error { return decodeTo(data, b.take) }
+
+func (b *Bits) take(x *Bits) { b.words = x.words }
 
 func (b *Bits) shape(dst []byte) ([]byte, error) { return append(dst, kindBits), nil }
 

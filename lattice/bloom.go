@@ -294,16 +294,7 @@ func (b *Bloom) LogValue() slog.Value {
 func (b *Bloom) MarshalJSON() ([]byte, error) { return marshalSketch(b, b.Estimate()) }
 
 // UnmarshalJSON replaces b by what MarshalJSON wrote.
-func (b *Bloom) UnmarshalJSON(data []byte) error {
-	x, err := unmarshalSketch[*Bloom](data)
-	if err == nil && x == nil {
-		x = &Bloom{}
-	}
-	if err == nil {
-		b.k, b.full, b.words = x.k, x.full, x.words
-	}
-	return err
-}
+func (b *Bloom) UnmarshalJSON(data []byte) error { return decodeSketch(data, b.take) }
 
 // AppendBinary appends the canonical binary form of b to dst: equal states have equal bytes.
 func (b *Bloom) AppendBinary(dst []byte) ([]byte, error) { return appendForm(dst, b) }
@@ -313,13 +304,9 @@ func (b *Bloom) MarshalBinary() ([]byte, error) { return b.AppendBinary(nil) }
 
 // UnmarshalBinary replaces b by what AppendBinary wrote, keeping nothing of data; its errors
 // match [ErrMalformed] and leave b as it was.
-func (b *Bloom) UnmarshalBinary(data []byte) error {
-	x, err := parseForm[*Bloom](data)
-	if err == nil {
-		b.k, b.full, b.words = x.k, x.full, x.words
-	}
-	return err
-}
+func (b *Bloom) UnmarshalBinary(data []byte) error { return decodeTo(data, b.take) }
+
+func (b *Bloom) take(x *Bloom) { b.k, b.full, b.words = x.k, x.full, x.words }
 
 func (b *Bloom) shape(dst []byte) ([]byte, error) { return append(dst, kindBloom), nil }
 

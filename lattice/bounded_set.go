@@ -248,13 +248,9 @@ func (s *BoundedSet[E]) MarshalBinary() ([]byte, error) { return s.AppendBinary(
 
 // UnmarshalBinary replaces s by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave s as it was.
-func (s *BoundedSet[E]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*BoundedSet[E]](b)
-	if err == nil {
-		s.limit, s.over, s.m = x.limit, x.over, x.m
-	}
-	return err
-}
+func (s *BoundedSet[E]) UnmarshalBinary(b []byte) error { return decodeTo(b, s.take) }
+
+func (s *BoundedSet[E]) take(x *BoundedSet[E]) { s.limit, s.over, s.m = x.limit, x.over, x.m }
 
 func (s *BoundedSet[E]) shape(dst []byte) ([]byte, error) {
 	return shapeOfElement[E](append(dst, kindBoundedSet))

@@ -123,13 +123,7 @@ func (f Flat[T]) MarshalBinary() ([]byte, error) { return f.AppendBinary(nil) }
 
 // UnmarshalBinary replaces f by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave f as it was.
-func (f *Flat[T]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Flat[T]](b)
-	if err == nil {
-		*f = x
-	}
-	return err
-}
+func (f *Flat[T]) UnmarshalBinary(b []byte) error { return decode(b, f) }
 
 func (f Flat[T]) shape(dst []byte) ([]byte, error) { return shapeOfElement[T](append(dst, kindFlat)) }
 

@@ -109,6 +109,24 @@ func parseForm[L form[L]](b []byte) (x L, err error) {
 	return x, nil
 }
 
+// decode reads a form into a value, which it leaves as it was if it cannot.
+func decode[L form[L]](b []byte, into *L) error {
+	x, err := parseForm[L](b)
+	if err == nil {
+		*into = x
+	}
+	return err
+}
+
+// decodeTo is decode for what must not be copied: take takes over what is in its argument.
+func decodeTo[L form[L]](b []byte, take func(L)) error {
+	x, err := parseForm[L](b)
+	if err == nil {
+		take(x)
+	}
+	return err
+}
+
 // element returns the codec of an element type whose shape has been asked for before.
 func element[E any]() elem.Codec[E] {
 	c, _ := elem.For[E]()
@@ -118,6 +136,16 @@ func element[E any]() elem.Codec[E] {
 func shapeOfElement[E any](dst []byte) ([]byte, error) {
 	c, err := elem.For[E]()
 	return append(dst, c.ID()), err
+}
+
+// shapes appends one shape after the other.
+func shapes(dst []byte, each ...func([]byte) ([]byte, error)) (_ []byte, err error) {
+	for _, shape := range each {
+		if dst, err = shape(dst); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
 }
 
 // values encodes the nested values of a container.

@@ -455,13 +455,13 @@ func (s *HyperLogLog) Delta(have *HyperLogLog) *HyperLogLog {
 		}
 	}
 	for _, e := range raising {
-		d.take(e)
+		d.addEntry(e)
 	}
 	return d
 }
 
-// take adds an entry to a delta, which is a list or has registers already.
-func (s *HyperLogLog) take(e uint32) {
+// addEntry adds an entry to a delta, which is a list or has registers already.
+func (s *HyperLogLog) addEntry(e uint32) {
 	if s.dense != nil {
 		s.raise(at(e, s.p))
 		return
@@ -511,16 +511,7 @@ func (s *HyperLogLog) LogValue() slog.Value { return slog.Float64Value(math.Roun
 func (s *HyperLogLog) MarshalJSON() ([]byte, error) { return marshalSketch(s, s.Estimate()) }
 
 // UnmarshalJSON replaces s by what MarshalJSON wrote.
-func (s *HyperLogLog) UnmarshalJSON(b []byte) error {
-	x, err := unmarshalSketch[*HyperLogLog](b)
-	if err == nil && x == nil {
-		x = &HyperLogLog{}
-	}
-	if err == nil {
-		s.p, s.sparse, s.dense = x.p, x.sparse, x.dense
-	}
-	return err
-}
+func (s *HyperLogLog) UnmarshalJSON(b []byte) error { return decodeSketch(b, s.take) }
 
 // AppendBinary appends the canonical binary form of s to b: equal states have equal bytes.
 func (s *HyperLogLog) AppendBinary(b []byte) ([]byte, error) { return appendForm(b, s) }
@@ -530,13 +521,9 @@ func (s *HyperLogLog) MarshalBinary() ([]byte, error) { return s.AppendBinary(ni
 
 // UnmarshalBinary replaces s by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] and leave s as it was.
-func (s *HyperLogLog) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*HyperLogLog](b)
-	if err == nil {
-		s.p, s.sparse, s.dense = x.p, x.sparse, x.dense
-	}
-	return err
-}
+func (s *HyperLogLog) UnmarshalBinary(b []byte) error { return decodeTo(b, s.take) }
+
+func (s *HyperLogLog) take(x *HyperLogLog) { s.p, s.sparse, s.dense = x.p, x.sparse, x.dense }
 
 func (s *HyperLogLog) shape(dst []byte) ([]byte, error) { return append(dst, kindHyperLogLog), nil }
 

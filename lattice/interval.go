@@ -133,13 +133,7 @@ func (i Interval[T]) MarshalBinary() ([]byte, error) { return i.AppendBinary(nil
 
 // UnmarshalBinary replaces i by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave i as it was.
-func (i *Interval[T]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Interval[T]](b)
-	if err == nil {
-		*i = x
-	}
-	return err
-}
+func (i *Interval[T]) UnmarshalBinary(b []byte) error { return decode(b, i) }
 
 func (i Interval[T]) shape(dst []byte) ([]byte, error) {
 	return shapeOfElement[T](append(dst, kindInterval))

@@ -265,13 +265,9 @@ func (s *IntSet) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary replaces s by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] and leave s as it was.
-func (s *IntSet) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*IntSet](b)
-	if err == nil {
-		s.slots, s.place, s.n, s.zero = x.slots, x.place, x.n, x.zero
-	}
-	return err
-}
+func (s *IntSet) UnmarshalBinary(b []byte) error { return decodeTo(b, s.take) }
+
+func (s *IntSet) take(x *IntSet) { s.slots, s.place, s.n, s.zero = x.slots, x.place, x.n, x.zero }
 
 func (s *IntSet) shape(dst []byte) ([]byte, error) { return append(dst, kindIntSet), nil }
 

@@ -306,16 +306,7 @@ func (s *KMV) LogValue() slog.Value { return slog.Float64Value(math.Round(s.Esti
 func (s *KMV) MarshalJSON() ([]byte, error) { return marshalSketch(s, s.Estimate()) }
 
 // UnmarshalJSON replaces s by what MarshalJSON wrote.
-func (s *KMV) UnmarshalJSON(b []byte) error {
-	x, err := unmarshalSketch[*KMV](b)
-	if err == nil && x == nil {
-		x = &KMV{}
-	}
-	if err == nil {
-		s.k, s.hs = x.k, x.hs
-	}
-	return err
-}
+func (s *KMV) UnmarshalJSON(b []byte) error { return decodeSketch(b, s.take) }
 
 // AppendBinary appends the canonical binary form of s to b: equal states have equal bytes.
 func (s *KMV) AppendBinary(b []byte) ([]byte, error) { return appendForm(b, s) }
@@ -325,13 +316,9 @@ func (s *KMV) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary replaces s by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] and leave s as it was.
-func (s *KMV) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*KMV](b)
-	if err == nil {
-		s.k, s.hs = x.k, x.hs
-	}
-	return err
-}
+func (s *KMV) UnmarshalBinary(b []byte) error { return decodeTo(b, s.take) }
+
+func (s *KMV) take(x *KMV) { s.k, s.hs = x.k, x.hs }
 
 func (s *KMV) shape(dst []byte) ([]byte, error) { return append(dst, kindKMV), nil }
 

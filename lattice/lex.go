@@ -113,20 +113,10 @@ func (l Lex[K, V]) MarshalBinary() ([]byte, error) { return l.AppendBinary(nil) 
 
 // UnmarshalBinary replaces l by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave l as it was.
-func (l *Lex[K, V]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Lex[K, V]](b)
-	if err == nil {
-		*l = x
-	}
-	return err
-}
+func (l *Lex[K, V]) UnmarshalBinary(b []byte) error { return decode(b, l) }
 
 func (l Lex[K, V]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOfElement[K](append(dst, kindLex))
-	if err != nil {
-		return dst, err
-	}
-	return shapeOf[V](dst)
+	return shapes(append(dst, kindLex), shapeOfElement[K], shapeOf[V])
 }
 
 func (l Lex[K, V]) put(dst []byte) ([]byte, error) {

@@ -246,20 +246,12 @@ func (m *Map[K, V]) MarshalBinary() ([]byte, error) { return m.AppendBinary(nil)
 
 // UnmarshalBinary replaces m by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported], and leave m as it was.
-func (m *Map[K, V]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*Map[K, V]](b)
-	if err == nil {
-		m.m = x.m
-	}
-	return err
-}
+func (m *Map[K, V]) UnmarshalBinary(b []byte) error { return decodeTo(b, m.take) }
+
+func (m *Map[K, V]) take(x *Map[K, V]) { m.m = x.m }
 
 func (m *Map[K, V]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOfElement[K](append(dst, kindMap))
-	if err != nil {
-		return dst, err
-	}
-	return shapeOf[V](dst)
+	return shapes(append(dst, kindMap), shapeOfElement[K], shapeOf[V])
 }
 
 func (m *Map[K, V]) put(dst []byte) ([]byte, error) {

@@ -189,13 +189,7 @@ func (m Max[T]) AppendBinary(b []byte) ([]byte, error) { return appendForm(b, m)
 func (m Max[T]) MarshalBinary() ([]byte, error) { return m.AppendBinary(nil) }
 
 // UnmarshalBinary replaces m by what AppendBinary wrote; its errors match [ErrMalformed].
-func (m *Max[T]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Max[T]](b)
-	if err == nil {
-		*m = x
-	}
-	return err
-}
+func (m *Max[T]) UnmarshalBinary(b []byte) error { return decode(b, m) }
 
 func (m Max[T]) shape(dst []byte) ([]byte, error) { return shapeOfElement[T](append(dst, kindMax)) }
 

@@ -90,13 +90,7 @@ func (m MaxTime) MarshalBinary() ([]byte, error) { return m.AppendBinary(nil) }
 
 // UnmarshalBinary replaces m by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] and leave m as it was.
-func (m *MaxTime) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[MaxTime](b)
-	if err == nil {
-		*m = x
-	}
-	return err
-}
+func (m *MaxTime) UnmarshalBinary(b []byte) error { return decode(b, m) }
 
 func (m MaxTime) shape(dst []byte) ([]byte, error) { return append(dst, kindMaxTime), nil }
 

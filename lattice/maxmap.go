@@ -316,20 +316,12 @@ func (m *MaxMap[K, T]) MarshalBinary() ([]byte, error) { return m.AppendBinary(n
 
 // UnmarshalBinary replaces m by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave m as it was.
-func (m *MaxMap[K, T]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*MaxMap[K, T]](b)
-	if err == nil {
-		m.slots, m.place, m.n = x.slots, x.place, x.n
-	}
-	return err
-}
+func (m *MaxMap[K, T]) UnmarshalBinary(b []byte) error { return decodeTo(b, m.take) }
+
+func (m *MaxMap[K, T]) take(x *MaxMap[K, T]) { m.slots, m.place, m.n = x.slots, x.place, x.n }
 
 func (m *MaxMap[K, T]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOfElement[K](append(dst, kindMaxMap))
-	if err != nil {
-		return dst, err
-	}
-	return shapeOfElement[T](dst)
+	return shapes(append(dst, kindMaxMap), shapeOfElement[K], shapeOfElement[T])
 }
 
 func (m *MaxMap[K, T]) put(dst []byte) ([]byte, error) {

@@ -102,13 +102,7 @@ func (m Min[T]) AppendBinary(b []byte) ([]byte, error) { return appendForm(b, m)
 func (m Min[T]) MarshalBinary() ([]byte, error) { return m.AppendBinary(nil) }
 
 // UnmarshalBinary replaces m by what AppendBinary wrote; its errors match [ErrMalformed].
-func (m *Min[T]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Min[T]](b)
-	if err == nil {
-		*m = x
-	}
-	return err
-}
+func (m *Min[T]) UnmarshalBinary(b []byte) error { return decode(b, m) }
 
 func (m Min[T]) shape(dst []byte) ([]byte, error) { return shapeOfElement[T](append(dst, kindMin)) }
 

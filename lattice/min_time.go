@@ -89,13 +89,7 @@ func (m MinTime) MarshalBinary() ([]byte, error) { return m.AppendBinary(nil) }
 
 // UnmarshalBinary replaces m by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] and leave m as it was.
-func (m *MinTime) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[MinTime](b)
-	if err == nil {
-		*m = x
-	}
-	return err
-}
+func (m *MinTime) UnmarshalBinary(b []byte) error { return decode(b, m) }
 
 func (m MinTime) shape(dst []byte) ([]byte, error) { return append(dst, kindMinTime), nil }
 

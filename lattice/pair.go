@@ -102,20 +102,10 @@ func (p Pair[A, B]) MarshalBinary() ([]byte, error) { return p.AppendBinary(nil)
 
 // UnmarshalBinary replaces p by what AppendBinary wrote; its errors match [ErrMalformed] or
 // [ErrUnsupported], and leave p as it was.
-func (p *Pair[A, B]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Pair[A, B]](b)
-	if err == nil {
-		*p = x
-	}
-	return err
-}
+func (p *Pair[A, B]) UnmarshalBinary(b []byte) error { return decode(b, p) }
 
 func (p Pair[A, B]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOf[A](append(dst, kindPair))
-	if err != nil {
-		return dst, err
-	}
-	return shapeOf[B](dst)
+	return shapes(append(dst, kindPair), shapeOf[A], shapeOf[B])
 }
 
 func (p Pair[A, B]) put(dst []byte) ([]byte, error) {

@@ -44,13 +44,7 @@ func (p Point) MarshalBinary() ([]byte, error) { return p.AppendBinary(nil) }
 
 // UnmarshalBinary replaces p by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] and leave p as it was.
-func (p *Point) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Point](b)
-	if err == nil {
-		*p = x
-	}
-	return err
-}
+func (p *Point) UnmarshalBinary(b []byte) error { return decode(b, p) }
 
 func (p Point) shape(dst []byte) ([]byte, error) { return append(dst, kindPoint), nil }
 

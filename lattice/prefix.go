@@ -156,13 +156,9 @@ func (p *Prefix[E]) MarshalBinary() ([]byte, error) { return p.AppendBinary(nil)
 
 // UnmarshalBinary replaces p by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave p as it was.
-func (p *Prefix[E]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*Prefix[E]](b)
-	if err == nil {
-		p.es, p.conflict = x.es, x.conflict
-	}
-	return err
-}
+func (p *Prefix[E]) UnmarshalBinary(b []byte) error { return decodeTo(b, p.take) }
+
+func (p *Prefix[E]) take(x *Prefix[E]) { p.es, p.conflict = x.es, x.conflict }
 
 func (p *Prefix[E]) shape(dst []byte) ([]byte, error) {
 	return shapeOfElement[E](append(dst, kindPrefix))

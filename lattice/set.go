@@ -199,13 +199,9 @@ func (s *Set[E]) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary replaces s by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported], and leave s as it was.
-func (s *Set[E]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*Set[E]](b)
-	if err == nil {
-		s.m = x.m
-	}
-	return err
-}
+func (s *Set[E]) UnmarshalBinary(b []byte) error { return decodeTo(b, s.take) }
+
+func (s *Set[E]) take(x *Set[E]) { s.m = x.m }
 
 func (s *Set[E]) shape(dst []byte) ([]byte, error) { return shapeOfElement[E](append(dst, kindSet)) }
 

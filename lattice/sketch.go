@@ -95,10 +95,15 @@ func marshalSketch[L any](x form[L], estimate float64) ([]byte, error) {
 	return json.Marshal(sketchJSON{estimate, b})
 }
 
-func unmarshalSketch[L form[L]](b []byte) (x L, err error) {
+// decodeSketch reads what marshalSketch wrote; null is bottom.
+func decodeSketch[L form[L]](b []byte, take func(L)) error {
 	j, ok, err := fromJSON[sketchJSON](b)
-	if err != nil || !ok {
-		return x, err
+	if err == nil && !ok {
+		var bottom L
+		j.Sketch, err = appendForm(nil, bottom)
 	}
-	return parseForm[L](j.Sketch)
+	if err != nil {
+		return err
+	}
+	return decodeTo(j.Sketch, take)
 }

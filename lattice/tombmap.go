@@ -274,20 +274,12 @@ func (m *TombMap[K, V]) MarshalBinary() ([]byte, error) { return m.AppendBinary(
 
 // UnmarshalBinary replaces m by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave m as it was.
-func (m *TombMap[K, V]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*TombMap[K, V]](b)
-	if err == nil {
-		m.live, m.dead = x.live, x.dead
-	}
-	return err
-}
+func (m *TombMap[K, V]) UnmarshalBinary(b []byte) error { return decodeTo(b, m.take) }
+
+func (m *TombMap[K, V]) take(x *TombMap[K, V]) { m.live, m.dead = x.live, x.dead }
 
 func (m *TombMap[K, V]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOfElement[K](append(dst, kindTombMap))
-	if err != nil {
-		return dst, err
-	}
-	return shapeOf[V](dst)
+	return shapes(append(dst, kindTombMap), shapeOfElement[K], shapeOf[V])
 }
 
 func (m *TombMap[K, V]) put(dst []byte) ([]byte, error) {

@@ -93,7 +93,7 @@ func (s *TombSet[E]) Delta(have *TombSet[E]) *TombSet[E] {
 
 func wrapTombs[E comparable](m *TombMap[E, Any]) *TombSet[E] {
 	s := &TombSet[E]{}
-	s.m.live, s.m.dead = m.live, m.dead
+	s.m.take(m)
 	return s
 }
 
@@ -146,13 +146,9 @@ func (s *TombSet[E]) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil
 
 // UnmarshalBinary replaces s by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave s as it was.
-func (s *TombSet[E]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*TombSet[E]](b)
-	if err == nil {
-		s.m.live, s.m.dead = x.m.live, x.m.dead
-	}
-	return err
-}
+func (s *TombSet[E]) UnmarshalBinary(b []byte) error { return decodeTo(b, s.take) }
+
+func (s *TombSet[E]) take(x *TombSet[E]) { s.m.take(&x.m) }
 
 func (s *TombSet[E]) shape(dst []byte) ([]byte, error) {
 	return shapeOfElement[E](append(dst, kindTombSet))

@@ -260,20 +260,12 @@ func (t *TopK[E, S]) MarshalBinary() ([]byte, error) { return t.AppendBinary(nil
 
 // UnmarshalBinary replaces t by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave t as it was.
-func (t *TopK[E, S]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*TopK[E, S]](b)
-	if err == nil {
-		t.k, t.es = x.k, x.es
-	}
-	return err
-}
+func (t *TopK[E, S]) UnmarshalBinary(b []byte) error { return decodeTo(b, t.take) }
+
+func (t *TopK[E, S]) take(x *TopK[E, S]) { t.k, t.es = x.k, x.es }
 
 func (t *TopK[E, S]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOfElement[E](append(dst, kindTopK))
-	if err != nil {
-		return dst, err
-	}
-	return shapeOfElement[S](dst)
+	return shapes(append(dst, kindTopK), shapeOfElement[E], shapeOfElement[S])
 }
 
 func (t *TopK[E, S]) put(dst []byte) ([]byte, error) {

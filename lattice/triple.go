@@ -94,23 +94,10 @@ func (p Triple[A, B, C]) MarshalBinary() ([]byte, error) { return p.AppendBinary
 
 // UnmarshalBinary replaces p by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave p as it was.
-func (p *Triple[A, B, C]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[Triple[A, B, C]](b)
-	if err == nil {
-		*p = x
-	}
-	return err
-}
+func (p *Triple[A, B, C]) UnmarshalBinary(b []byte) error { return decode(b, p) }
 
 func (p Triple[A, B, C]) shape(dst []byte) ([]byte, error) {
-	dst, err := shapeOf[A](append(dst, kindTriple))
-	if err == nil {
-		dst, err = shapeOf[B](dst)
-	}
-	if err == nil {
-		dst, err = shapeOf[C](dst)
-	}
-	return dst, err
+	return shapes(append(dst, kindTriple), shapeOf[A], shapeOf[B], shapeOf[C])
 }
 
 func (p Triple[A, B, C]) put(dst []byte) ([]byte, error) {

@@ -242,13 +242,9 @@ func (u *UnionFind[E]) MarshalBinary() ([]byte, error) { return u.AppendBinary(n
 
 // UnmarshalBinary replaces u by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave u as it was.
-func (u *UnionFind[E]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*UnionFind[E]](b)
-	if err == nil {
-		u.m = x.m
-	}
-	return err
-}
+func (u *UnionFind[E]) UnmarshalBinary(b []byte) error { return decodeTo(b, u.take) }
+
+func (u *UnionFind[E]) take(x *UnionFind[E]) { u.m = x.m }
 
 func (u *UnionFind[E]) shape(dst []byte) ([]byte, error) {
 	return shapeOfElement[E](append(dst, kindUnionFind))

@@ -186,13 +186,9 @@ func (v *Vec[V]) MarshalBinary() ([]byte, error) { return v.AppendBinary(nil) }
 
 // UnmarshalBinary replaces v by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave v as it was.
-func (v *Vec[V]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[*Vec[V]](b)
-	if err == nil {
-		v.vs = x.vs
-	}
-	return err
-}
+func (v *Vec[V]) UnmarshalBinary(b []byte) error { return decodeTo(b, v.take) }
+
+func (v *Vec[V]) take(x *Vec[V]) { v.vs = x.vs }
 
 func (v *Vec[V]) shape(dst []byte) ([]byte, error) { return shapeOf[V](append(dst, kindVec)) }
 

@@ -124,13 +124,7 @@ func (w WithTop[L]) MarshalBinary() ([]byte, error) { return w.AppendBinary(nil)
 
 // UnmarshalBinary replaces w by what AppendBinary wrote, keeping nothing of b; its errors
 // match [ErrMalformed] or [ErrUnsupported] and leave w as it was.
-func (w *WithTop[L]) UnmarshalBinary(b []byte) error {
-	x, err := parseForm[WithTop[L]](b)
-	if err == nil {
-		*w = x
-	}
-	return err
-}
+func (w *WithTop[L]) UnmarshalBinary(b []byte) error { return decode(b, w) }
 
 func (w WithTop[L]) shape(dst []byte) ([]byte, error) { return shapeOf[L](append(dst, kindWithTop)) }
 
