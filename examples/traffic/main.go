@@ -15,7 +15,10 @@
 //	go run ./traffic -serve -bind 127.0.0.1:7001 -log a.log -data /tmp/a
 //	go run ./traffic -serve -bind 127.0.0.1:7002 -join 127.0.0.1:7001 -log b.log -data /tmp/b
 //
-// Such a node runs until it is interrupted. Kill it with -9 and start it again: it goes on from its
+// With -load it offers lines at a rate that doubles until the nodes no longer keep up, then twice what they
+// carry, then half of it, and says what was counted, dropped and late at each; -full says what gives way.
+//
+// A node of -serve runs until it is interrupted. Kill it with -9 and start it again: it goes on from its
 // snapshot, and no line is lost or counted twice.
 //
 // Exit codes: 0 all nodes agree with the recount; 1 they do not, or something failed; 2 wrong usage;
@@ -64,6 +67,10 @@ type options struct {
 	timeout   time.Duration
 	stay      bool
 
+	load bool
+	rate int
+	step time.Duration
+
 	serve   bool
 	bind    string
 	http    string
@@ -90,6 +97,9 @@ func (o *options) flags(w io.Writer) *flag.FlagSet {
 	f.DurationVar(&o.cut, "cut", time.Second, "for how long")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the nodes may take to agree in the end")
 	f.BoolVar(&o.stay, "stay", false, "keep the nodes and their status pages until interrupted")
+	f.BoolVar(&o.load, "load", false, "offer the lines at rising rates, to see what the nodes carry and what they do beyond it")
+	f.IntVar(&o.rate, "rate", 50_000, "with -load: how many lines a second to begin with")
+	f.DurationVar(&o.step, "step", time.Second, "with -load: for how long each rate is offered")
 	f.BoolVar(&o.serve, "serve", false, "run one node until interrupted, to join those of other processes")
 	f.StringVar(&o.bind, "bind", "127.0.0.1:7946", "with -serve: the `address` that other nodes reach this one at; port 0 takes a free one")
 	f.StringVar(&o.http, "http", "127.0.0.1:0", "with -serve: the `address` of the status page; port 0 takes a free one")
@@ -127,6 +137,12 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		bar = term.NewProgress(stderr)
 	}
 	fmt.Fprintf(stdout, "counting %s\n", in)
+	if o.load {
+		return load(ctx, loadConfig{
+			nodes: o.nodes, node: node, input: in, start: o.rate, step: o.step, patience: o.timeout,
+			out: stdout, progress: bar,
+		})
+	}
 	if o.serve {
 		return serve(ctx, serveConfig{node: node, input: in, out: stdout, progress: bar})
 	}
@@ -146,9 +162,19 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 			return fmt.Errorf("-%s needs -serve", name)
 		}
 	}
-	for _, name := range []string{"nodes", "partition", "cut", "timeout", "stay"} {
+	for _, name := range []string{"nodes", "partition", "cut", "timeout", "stay", "load"} {
 		if given[name] && o.serve {
 			return fmt.Errorf("-%s is not for -serve", name)
+		}
+	}
+	for _, name := range []string{"partition", "cut", "stay"} {
+		if given[name] && o.load {
+			return fmt.Errorf("-%s is not for -load", name)
+		}
+	}
+	for _, name := range []string{"rate", "step"} {
+		if given[name] && !o.load {
+			return fmt.Errorf("-%s needs -load", name)
 		}
 	}
 	for _, name := range []string{"lines", "visitors", "pages", "seed"} {
@@ -166,6 +192,7 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 		{"nodes", o.nodes, 1, 64},
 		{"workers", o.workers, 1, maxWorkers},
 		{"queue", o.queue, 1, 1 << 20},
+		{"rate", o.rate, 1, 1 << 30},
 	} {
 		if c.v < c.min || c.v > c.up {
 			return fmt.Errorf("-%s is from %d to %d, not %d", c.name, c.min, c.up, c.v)
@@ -174,7 +201,7 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 	for _, c := range []struct {
 		name string
 		v    time.Duration
-	}{{"flush", o.flush}, {"cut", o.cut}, {"timeout", o.timeout}} {
+	}{{"flush", o.flush}, {"cut", o.cut}, {"timeout", o.timeout}, {"step", o.step}} {
 		if c.v < 0 || c.v == 0 && given[c.name] {
 			return fmt.Errorf("-%s must be more than nothing", c.name)
 		}

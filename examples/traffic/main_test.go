@@ -52,6 +52,9 @@ func TestUsage(t *testing.T) {
 		"-serve -http 127.0.0.1:0:0":     "too many colons",
 		"-serve -bind 127.0.0.1:0 -data": "",
 		"-unknown":                       "",
+		"-load -cut 1s":                  "-cut is not for -load",
+		"-rate 5":                        "-rate needs -load",
+		"-load -serve":                   "-load is not for -serve",
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
