@@ -60,20 +60,16 @@ func (n *Node) trim() {
 // stretch takes in a part of the peer's log, in order: a part that comes too early is dropped, and
 // the acknowledgment of what is there makes the peer send from there again.
 func (n *Node) stretch(p *peer, m *message) error {
-	unknown := m.session != p.session
-	if m.flags&flagBase != 0 || unknown {
-		if !unknown && m.upto <= p.applied { // an old one, seen again
-			p.owesAck = true
-			return nil
-		}
-	} else if m.after > p.applied {
-		p.owesAck = true
+	known := m.session == p.session
+	hole := !known || m.flags&flagBase != 0 && (!p.complete || m.after > p.applied)
+	if known && hole && m.upto <= p.applied || !hole && m.after > p.applied {
+		p.owesAck = true // an old one, or one that is early
 		return nil
 	}
 	if err := n.learn(p, m.delta); err != nil {
 		return err
 	}
-	if m.flags&flagBase != 0 || unknown {
+	if hole {
 		// What came before is to be asked for.
 		n.listen(p, m.session)
 		p.complete, p.hole = false, m.upto
@@ -176,7 +172,7 @@ func (n *Node) sendLog(p *peer, cache map[stretchKey][]byte) {
 			}
 			m := message{kind: deltaMessage, session: n.session, after: p.mark, upto: last, delta: joined}
 			if p.base {
-				m.flags = flagBase
+				m.flags, m.after = flagBase, p.sent
 			}
 			body = m.append(nil)
 			if shared {

@@ -123,6 +123,7 @@ type Node struct {
 
 	token   uint64 // of the last question asked
 	resyncs uint64 // begun
+	askTick int    // from this tick on somebody is asked even while states change
 
 	members []member // ascending ids, without this node
 	retired []crdt.ReplicaID

@@ -38,7 +38,6 @@ type peer struct {
 	// Asking whether we are the same (resync.go).
 	probeTick    int
 	theirs, ours uint64 // fingerprints that differed at its last probe
-	askTick      int    // from this tick on it is asked even while states change
 	askPending   bool
 	resync       *resync
 	asked        uint64 // number of the last resync that was answered in full

@@ -29,7 +29,7 @@ type open struct {
 // startResync asks a peer for all that lacks here.
 func (n *Node) startResync(p *peer) {
 	p.askPending = false
-	p.askTick = n.tick + 4*n.cfg.ProbeTicks
+	n.askTick = n.tick + 4*n.cfg.ProbeTicks
 	n.resyncs++
 	p.resync = &resync{number: n.resyncs, tick: n.tick, head: math.MaxUint64}
 	for _, q := range n.cfg.State.Questions(n.cfg.MaxFrame - overhead) {
@@ -49,12 +49,15 @@ func (n *Node) question(p *peer, m *message) error {
 	if err := n.learn(p, ans.Over); err != nil {
 		return err
 	}
-	if ans.Lacks && p.resync == nil {
+	if ans.Lacks && p.resync == nil && !n.told(p) {
 		p.askPending = true
 	}
 	n.reply(p, m.token, ans.Patch, ans.Questions)
 	return nil
 }
+
+// told reports whether all that a peer has and that lacks here is on its way, in its log.
+func (n *Node) told(p *peer) bool { return p.complete && !n.cfg.Mesh }
 
 // reply sends what a question of the peer led to. Token 0 is for what it did not ask.
 func (n *Node) reply(p *peer, token uint64, patch crdt.Delta, questions []crdt.Question) {
@@ -150,7 +153,8 @@ func (n *Node) sendProbe(p *peer, flags byte) {
 }
 
 // probe compares states. While changes are on their way, states differ for a moment all the time:
-// a difference is pursued if it stays as it is, or has not been for long.
+// a difference is pursued if it stays as it is. Besides, some peer is asked now and then, if its log
+// does not tell all that it learns.
 func (n *Node) probe(p *peer, m *message) {
 	if m.roster != fingerprint(n.retired) {
 		n.tellRetired(p.id)
@@ -166,7 +170,8 @@ func (n *Node) probe(p *peer, m *message) {
 	}
 	switch {
 	case p.resync != nil:
-	case m.flags&flagAsk != 0 || p.theirs == m.print && p.ours == ours || n.tick >= p.askTick:
+	case m.flags&flagAsk != 0 || p.theirs == m.print && p.ours == ours,
+		n.tick >= n.askTick && !n.told(p):
 		p.askPending = true
 	default:
 		p.probeTick = min(p.probeTick, n.tick+2) // so that both know soon
