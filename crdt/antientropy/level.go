@@ -85,13 +85,6 @@ func (n *Node) issue(w pending) Ticket {
 	return w.ticket
 }
 
-// awaited reports whether a Write waits for a peer that has confirmed all but that nothing lacks there.
-func (n *Node) awaited(p *peer) bool {
-	return !p.lost && p.mark == p.confirmed && slices.ContainsFunc(n.waiting, func(w pending) bool {
-		return !w.read && p.whole < w.log && w.log <= p.sent
-	})
-}
-
 // complete lists the tickets that are complete.
 func (n *Node) complete() {
 	n.waiting = slices.DeleteFunc(n.waiting, func(w pending) bool {

@@ -109,6 +109,20 @@ func (n *Node) ack(p *peer, m *message) {
 	}
 }
 
+// wants returns what a peer to whom there is nothing to send must be asked for all the same: to fill
+// a hole, or, if a Write waits for it, to say once more that nothing lacks there, which may be lost.
+func (n *Node) wants(p *peer) byte {
+	switch {
+	case p.lost || p.mark > p.confirmed || p.sent < n.head:
+		return 0
+	case p.base && p.acked > p.confirmed:
+		return flagAsk | flagHole
+	case slices.ContainsFunc(n.waiting, func(w pending) bool { return !w.read && p.whole < w.log }):
+		return flagAsk
+	}
+	return 0
+}
+
 // again has the peer sent again what it did not confirm.
 func (n *Node) again(p *peer) {
 	if p.mark > p.confirmed {

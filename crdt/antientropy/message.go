@@ -34,8 +34,10 @@ const (
 	flagBase = 1
 	// flagWhole on an acknowledgment: nothing lacks here of what is before.
 	flagWhole = 1
-	// flagAsk on a probe: ask at once if it differs, you have been told nothing for long.
+	// flagAsk on a probe: ask at once if it differs, and say how far you are.
 	flagAsk = 1
+	// flagHole on a probe: a part of the log that you have not confirmed is gone, ask at once.
+	flagHole = 2
 	// flagQuestion on an answer: it is a question, to be answered in turn.
 	flagQuestion = 1
 	// flagMore on an answer: there is more than was sent, ask again.
@@ -124,7 +126,7 @@ func parse(b []byte, lim crdt.Limits) (m message, err error) {
 		flags = flagWhole
 	case probeMessage:
 		m.print, m.flags, m.roster = r.Uint64(), r.Byte(), r.Uint64()
-		flags = flagAsk
+		flags = flagAsk | flagHole
 	case questionMessage:
 		m.token = r.Uvarint()
 		err = m.question.UnmarshalBinary(r.Take(r.Len()))

@@ -190,9 +190,9 @@ func (n *Node) Tick() {
 			p.silent = tries - 1
 			n.unanswered(p)
 		}
-		if n.awaited(p) && n.tick-p.askedTick >= p.patience(n.cfg.ResendTicks) {
+		if wants := n.wants(p); wants != 0 && n.tick-p.askedTick >= p.patience(n.cfg.ResendTicks) {
 			p.askedTick = n.tick
-			n.sendProbe(p, flagAsk) // its word that it has all may be lost
+			n.sendProbe(p, wants)
 		}
 		if n.tick >= p.probeTick {
 			flags := byte(0)

@@ -163,6 +163,9 @@ func (n *Node) probe(p *peer, m *message) {
 		n.sendProbe(p, 0) // it wants to hear whether anybody is here, and how far
 		p.owesAck = p.session != 0
 	}
+	if m.flags&flagHole != 0 && p.resync == nil {
+		p.askPending = true
+	}
 	ours := n.cfg.State.Fingerprint()
 	if m.print == ours {
 		p.theirs, p.ours = 0, 0
