@@ -23,7 +23,7 @@ func TestMapBinary(t *testing.T) {
 		require.NoError(t, err)
 		back := new(Map)
 		require.NoError(t, back.UnmarshalBinary(b))
-		require.Equal(t, m, back)
+		requireSame(t, m, back)
 		require.ErrorIs(t, new(Map).UnmarshalBinary(b[:len(b)-1]), ErrMalformed)
 		require.ErrorIs(t, new(Map).UnmarshalBinary(append(b, 0)), ErrMalformed)
 	})
@@ -35,7 +35,7 @@ func TestMapBinaryWide(t *testing.T) {
 	require.NoError(t, err)
 	back := new(Map)
 	require.NoError(t, back.UnmarshalBinary(b))
-	require.Equal(t, m, back)
+	requireSame(t, m, back)
 }
 
 func TestMapBinaryRefuses(t *testing.T) {

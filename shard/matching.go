@@ -6,6 +6,9 @@ type matching struct {
 	out   []uint16 // the owner of each slot at this rank, by position
 	table []uint16 // all ranks
 	rank  int
+	room  spans    // by position, what each may hold at this rank
+	taken []int32  // what it holds
+	liked []uint64 // with one replica: a bit for each slot whose owner is the one it likes best
 }
 
 // offer is a slot that a node holds, with the pair's number. Within one node, numbers order
@@ -53,24 +56,24 @@ func (c *scope) enter(slot uint32) ([]bool, []uint16) {
 	return c.eligible, c.held
 }
 
-// run matches slots with nodes that take up to room[i] of them, writes the matches to out, sets
-// taken and returns the slots that no node took.
+// run matches slots with nodes that take up to their room, writes the matches to out, sets taken
+// and returns the slots that no node took.
 //
 // The result is the unique stable matching: it depends neither on the order of the slots nor on
 // the order of the proposals, so slots first choose in parallel, and a refused slot goes straight
 // to the best node that would take it, past those that are full of better ones.
-func (m *matching) run(room, taken []int) (rest []uint32) {
+func (m *matching) run() (rest []uint32) {
 	p := m.p
-	seats := make([]seat, len(room))
+	seats := make([]seat, len(p.nodes))
 	var closed []seat // nil if every node has a seat
-	for i, n := range room {
-		if seats[i] = anySeat(); n == 0 {
+	for i := range seats {
+		if seats[i] = anySeat(); m.room.at(i).high == 0 {
 			seats[i] = noSeat()
 			closed = seats
 		}
 	}
 	first := make([]int32, p.slots)
-	parallel(p.slots, p.slots*len(room), func(from, to int) {
+	parallel(p.slots, p.slots*len(seats), func(from, to int) {
 		c := m.newScope()
 		for s := from; s < to; s++ {
 			eligible, held := c.enter(uint32(s))
@@ -78,17 +81,17 @@ func (m *matching) run(room, taken []int) (rest []uint32) {
 		}
 	})
 
-	count := make([]int, len(room))
+	count := make([]int, len(seats))
 	for _, pos := range first {
 		if pos >= 0 {
 			count[pos]++
 		}
 	}
 	// Only full nodes need their slots in a heap, the worst on top.
-	heaps := make([][]offer, len(room))
+	heaps := make([][]offer, len(seats))
 	for i, n := range count {
 		if n > 0 {
-			heaps[i] = make([]offer, 0, max(n, min(room[i], n+n/8)))
+			heaps[i] = make([]offer, 0, max(n, min(int(m.room.at(i).high), n+n/8)))
 		}
 	}
 	for s, pos := range first {
@@ -100,9 +103,9 @@ func (m *matching) run(room, taken []int) (rest []uint32) {
 	}
 	var pending []uint32
 	for i := range heaps {
-		if room[i] > 0 && len(heaps[i]) >= room[i] {
+		if room := int(m.room.at(i).high); room > 0 && len(heaps[i]) >= room {
 			heapify(heaps[i])
-			for len(heaps[i]) > room[i] {
+			for len(heaps[i]) > room {
 				pending = append(pending, heaps[i][0].slot)
 				heaps[i] = pop(heaps[i])
 			}
@@ -120,9 +123,9 @@ func (m *matching) run(room, taken []int) (rest []uint32) {
 			continue
 		}
 		o := offer{p.pair(slot, pos), slot}
-		if len(heaps[pos]) < room[pos] {
+		if room := int(m.room.at(pos).high); len(heaps[pos]) < room {
 			heaps[pos] = append(heaps[pos], o)
-			if len(heaps[pos]) < room[pos] {
+			if len(heaps[pos]) < room {
 				continue
 			}
 			heapify(heaps[pos])
@@ -134,9 +137,17 @@ func (m *matching) run(room, taken []int) (rest []uint32) {
 		seats[pos] = seat{heaps[pos][0].u, heaps[pos][0].slot}
 	}
 	for i, h := range heaps {
-		taken[i] = len(h)
+		m.taken[i] = int32(len(h))
 		for _, o := range h {
 			m.out[o.slot] = uint16(i)
+		}
+	}
+	if p.replicas == 1 {
+		m.liked = make([]uint64, (p.slots+63)/64)
+		for s, pos := range first {
+			if int(m.out[s]) == int(pos) {
+				m.liked[s>>6] |= 1 << (s & 63)
+			}
 		}
 	}
 	return rest

@@ -21,9 +21,8 @@ func naive(p *placement, lower, upper []int) []int {
 	var edges []edge
 	for s := range p.slots {
 		for i := range p.nodes {
-			u := p.pair(uint32(s), i)
-			w := p.nodes[p.order[i]].Weight
-			edges = append(edges, edge{t.gumbel(u) + t.ofWeight(w), u, i, s})
+			u, n := p.pair(uint32(s), i), int(p.node(i))
+			edges = append(edges, edge{t.gumbel(u) + t.ofWeight(p.nodes[n].Weight), u, n, s})
 		}
 	}
 	slices.SortFunc(edges, func(a, b edge) int {
@@ -49,6 +48,13 @@ func naive(p *placement, lower, upper []int) []int {
 		}
 	}
 	return owner
+}
+
+// sharesOf are the shares of nodes with one replica.
+func sharesOf(nodes []Node, slots int) []uint64 {
+	weights := relative(nodes)
+	tree, leaves := newZones(nodes, weights)
+	return tree.shares(weights, leaves, slots, 1)
 }
 
 // floatShare is a node's fair share by plain floating point.

@@ -34,28 +34,30 @@ func (n Node) weight() float64 {
 
 // sortNodes checks a node set and returns a copy in the order of the IDs, which is the order
 // of every table: the order in which a caller lists nodes never matters.
-func sortNodes(nodes []Node) ([]Node, error) {
+func sortNodes(nodes []Node) ([]Node, error) { return arrange(slices.Clone(nodes)) }
+
+// arrange is sortNodes in place.
+func arrange(nodes []Node) ([]Node, error) {
 	switch {
 	case len(nodes) == 0:
 		return nil, ErrNoNodes
 	case len(nodes) > MaxNodes:
 		return nil, &OptionError{Option: "nodes", Value: float64(len(nodes)), Reason: "at most 65535 nodes fit a map"}
 	}
-	sorted := slices.Clone(nodes)
-	slices.SortFunc(sorted, byID)
-	for i := range sorted {
-		n := &sorted[i]
+	slices.SortFunc(nodes, byID)
+	for i := range nodes {
+		n := &nodes[i]
 		switch {
 		case n.ID == "":
 			return nil, &NodeError{ID: n.ID, Err: ErrEmptyID}
-		case i > 0 && n.ID == sorted[i-1].ID:
+		case i > 0 && n.ID == nodes[i-1].ID:
 			return nil, &NodeError{ID: n.ID, Err: ErrDuplicate}
 		case math.IsNaN(n.Weight) || math.IsInf(n.Weight, 0) || n.Weight < 0:
 			return nil, &NodeError{ID: n.ID, Err: ErrWeight}
 		}
 		n.Weight = n.weight()
 	}
-	return sorted, nil
+	return nodes, nil
 }
 
 func byID(a, b Node) int { return cmp.Compare(a.ID, b.ID) }

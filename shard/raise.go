@@ -7,109 +7,146 @@ import (
 
 // raise fills every node to its lower bound with slots of nodes above theirs: of all the moves
 // that help, always the one of highest score, so that the outcome is as unique as the matching.
-// It stops early only where zones leave no such move.
-func (m *matching) raise(lower, taken []int) {
-	var poor []*pull
-	for pos, n := range taken {
-		if n < lower[pos] {
-			q := &pull{m: m, pos: pos, want: 4*(lower[pos]-n) + 16}
-			for _, g := range m.p.groups {
-				if g.from <= pos && pos < g.to {
-					q.weight = g.weight
-				}
-			}
-			poor = append(poor, q)
+// It stops early only where zones leave no such move. Into kept, unless nil, goes what it did;
+// what kept says already of nodes' favorite slots is made use of.
+func (m *matching) raise(kept *past) {
+	var poor []pull
+	for pos, n := range m.taken {
+		if low := m.room.at(pos).low; n < low {
+			poor = append(poor, pull{m: m, pos: pos, want: 4*int(low-n) + 16, best: kept.top(m.p.node(pos))})
 		}
+	}
+	if kept != nil {
+		kept.tops = kept.tops[:0:0]
 	}
 	if len(poor) == 0 {
 		return
 	}
-	gives := func(s uint32) bool { return taken[m.out[s]] > lower[m.out[s]] }
-	parallel(len(poor), len(poor)*m.p.slots, func(from, to int) {
-		for _, q := range poor[from:to] {
-			q.refill(gives)
+	var bare []*pull
+	for i := range poor {
+		if poor[i].best == nil {
+			bare = append(bare, &poor[i])
 		}
-	})
+	}
+	parallel(len(bare), len(bare)*m.p.slots, func(from, to int) { m.list(bare[from:to]) })
+	if kept != nil {
+		kept.tops = make([]top, len(poor))
+		for i, q := range poor {
+			kept.tops[i] = top{m.p.node(q.pos), q.best}
+		}
+		slices.SortFunc(kept.tops, func(a, b top) int { return cmp.Compare(a.node, b.node) })
+	}
 	for {
 		var best *pull
-		for _, q := range poor {
-			if taken[q.pos] < lower[q.pos] && q.head(gives) && (best == nil || q.beats(best)) {
+		for i := range poor {
+			if q := &poor[i]; m.taken[q.pos] < m.room.at(q.pos).low && q.head() &&
+				(best == nil || m.p.beats(q.pos, q.u, best.pos, best.u)) {
 				best = q
 			}
 		}
 		if best == nil {
 			return
 		}
-		s := best.list[0].slot
-		taken[m.out[s]]--
-		taken[best.pos]++
+		s := best.best[best.next]
+		if kept != nil {
+			kept.raised = append(kept.raised, raised{s, m.p.node(int(m.out[s]))})
+		}
+		m.taken[m.out[s]]--
+		m.taken[best.pos]++
 		m.out[s] = uint16(best.pos)
 	}
 }
 
 // pull lists the slots that a node below its lower bound would like best, a part at a time.
 type pull struct {
-	m      *matching
-	pos    int
-	weight int64
-	want   int     // how many to list the next time
-	list   []offer // best first
-	score  int64   // of the head
-	dry    bool    // there are no more than those in list
+	m    *matching
+	pos  int
+	want int      // how many to list
+	best []uint32 // that many, best first; fewer if there are no more
+	next int      // the first in best that may still come
+	at   int      // the one that u is of, plus 1
+	u    uint64
 }
 
-// head drops candidates that have become impossible from the front and reports whether one is left.
-// A donor at its lower bound stays there, and so do slots that have moved to a poor node, so what
-// is dropped never comes back.
-func (q *pull) head(gives func(uint32) bool) bool {
+// head goes on to the next slot that may come and reports whether there is one. A donor at its
+// lower bound stays there, and so do slots that have moved to a poor node, so what is passed by
+// never comes back.
+func (q *pull) head() bool {
 	for {
-		for len(q.list) > 0 && !gives(q.list[0].slot) {
-			q.list = q.list[1:]
-		}
-		if len(q.list) > 0 {
-			if l := q.m.p.logs; l != nil {
-				q.score = l.gumbel(q.list[0].u) + q.weight
+		for ; q.next < len(q.best); q.next++ {
+			s := q.best[q.next]
+			if o := int(q.m.out[s]); q.m.taken[o] > q.m.room.at(o).low {
+				if q.at != q.next+1 {
+					q.at, q.u = q.next+1, q.m.p.pair(s, q.pos)
+				}
+				return true
 			}
-			return true
 		}
-		if q.dry {
+		if len(q.best) >= q.m.p.slots || q.want > len(q.best) && q.want > q.m.p.slots {
 			return false
 		}
-		q.refill(gives)
+		q.want = 4 * max(q.want, len(q.best))
+		q.m.list([]*pull{q})
 	}
 }
 
-func (q *pull) beats(o *pull) bool {
-	a, b := q.list[0], o.list[0]
-	return cmp.Or(cmp.Compare(q.score, o.score), cmp.Compare(a.u, b.u), o.pos-q.pos) > 0
-}
-
-// refill lists the best candidates there are.
-func (q *pull) refill(gives func(uint32) bool) {
-	c := q.m.newScope()
-	top := make([]offer, 0, q.want) // a heap, the worst on top, once it is full
-	for i := range q.m.p.slots {
-		s := uint32(i)
-		if !gives(s) {
-			continue
+// list fills in the best slots of each pull. They are a function of the slots and the node alone,
+// save for the zones that later ranks must keep to.
+func (m *matching) list(pulls []*pull) {
+	const block = 256
+	var as, bs [block]uint64
+	c := m.newScope()
+	tops := make([][]offer, len(pulls)) // heaps, the worst on top, once they are full
+	for i, q := range pulls {
+		tops[i] = make([]offer, 0, min(q.want, m.p.slots))
+	}
+	for from := 0; from < m.p.slots; from += block {
+		n := min(block, m.p.slots-from)
+		for i := range n {
+			as[i], bs[i] = m.p.slotHash(uint32(from + i))
 		}
-		o := offer{q.m.p.pair(s, q.pos), s}
-		if len(top) == q.want && !top[0].worse(o) {
-			continue
-		}
-		if eligible, held := c.enter(s); eligible != nil &&
-			(!eligible[q.m.p.leaves[q.pos]] || slices.Contains(held, uint16(q.pos))) {
-			continue
-		}
-		if len(top) == q.want {
-			top[0] = o
-			sink(top, 0)
-		} else if top = append(top, o); len(top) == q.want {
-			heapify(top)
+		for k, q := range pulls {
+			top, h := tops[k], m.p.hash[q.pos]
+			floor := uint64(0) // what an offer must reach
+			if len(top) == cap(top) {
+				floor = top[0].u
+			}
+			for i, a := range as[:n] {
+				u := (a ^ h) * bs[i]
+				if u < floor {
+					continue
+				}
+				o := offer{u, uint32(from + i)}
+				if len(top) == cap(top) && !top[0].worse(o) {
+					continue
+				}
+				if eligible, held := c.enter(o.slot); eligible != nil &&
+					(!eligible[m.p.leaves[q.pos]] || slices.Contains(held, uint16(q.pos))) {
+					continue
+				}
+				if len(top) == cap(top) {
+					top[0] = o
+					sink(top, 0)
+				} else if top = append(top, o); len(top) == cap(top) {
+					heapify(top)
+				}
+				if len(top) == cap(top) {
+					floor = top[0].u
+				}
+			}
+			tops[k] = top
 		}
 	}
-	slices.SortFunc(top, func(a, b offer) int {
-		return cmp.Or(cmp.Compare(b.u, a.u), cmp.Compare(a.slot, b.slot))
-	})
-	q.list, q.dry, q.want = top, len(top) < q.want, 2*q.want
+	for k, q := range pulls {
+		slices.SortFunc(tops[k], func(a, b offer) int {
+			return cmp.Or(cmp.Compare(b.u, a.u), cmp.Compare(a.slot, b.slot))
+		})
+		q.best = make([]uint32, len(tops[k]))
+		for i, o := range tops[k] {
+			q.best[i] = o.slot
+		}
+		if len(q.best) < q.want { // there are no more
+			q.want = m.p.slots + 1
+		}
+	}
 }

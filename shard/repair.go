@@ -7,7 +7,7 @@ import "slices"
 // or share a zone with a node that does. It looks for the shortest chain of moves that ends at a
 // node with room (an augmenting path, Berge 1957), and only if there is none exceeds the bound
 // of the slot's best node: spread over zones comes before balance.
-func (m *matching) repair(slots []uint32, upper, taken []int) {
+func (m *matching) repair(slots []uint32) {
 	if len(slots) == 0 {
 		return
 	}
@@ -19,33 +19,33 @@ func (m *matching) repair(slots []uint32, upper, taken []int) {
 	c := m.newScope()
 	for _, s := range slots {
 		left[s] = false
-		if !m.augment(c, s, left, upper, taken) {
+		if !m.augment(c, s, left) {
 			eligible, held := c.enter(s)
 			pos := m.p.best(s, eligible, held, nil)
 			m.out[s] = uint16(pos)
-			taken[pos]++
+			m.taken[pos]++
 		}
 	}
 }
 
 // augment searches breadth first over nodes: from a slot to the nodes eligible for it, from a
 // full node to the slots it holds at this rank.
-func (m *matching) augment(c *scope, slot uint32, left []bool, upper, taken []int) bool {
+func (m *matching) augment(c *scope, slot uint32, left []bool) bool {
 	p := m.p
-	via := make([]int32, len(upper)) // the slot through which a node was reached, or -1
-	from := make([]int32, len(upper))
+	via := make([]int32, len(p.nodes)) // the slot through which a node was reached, or -1
+	from := make([]int32, len(p.nodes))
 	for i := range via {
 		via[i] = -1
 	}
 	var queue []int
 	reach := func(s uint32, at int32) int {
 		eligible, held := c.enter(s)
-		for pos := range upper {
+		for pos := range p.nodes {
 			if via[pos] >= 0 || eligible != nil && !eligible[p.leaves[pos]] || slices.Contains(held, uint16(pos)) {
 				continue
 			}
 			via[pos], from[pos] = int32(s), at
-			if taken[pos] < upper[pos] {
+			if m.taken[pos] < m.room.at(pos).high {
 				return pos
 			}
 			queue = append(queue, pos)
@@ -67,7 +67,7 @@ func (m *matching) augment(c *scope, slot uint32, left []bool, upper, taken []in
 	if end < 0 {
 		return false
 	}
-	taken[end]++
+	m.taken[end]++
 	for pos := int32(end); pos >= 0; pos = from[pos] {
 		m.out[via[pos]] = uint16(pos)
 	}
