@@ -20,10 +20,10 @@ func ExampleNew() {
 	s := m.Stats()
 	fmt.Printf("%d slots, the fullest node at %.2f of its share\n", s.Slots, s.Peak)
 	// Output:
-	// user:1 cat
+	// user:1 ann
 	// user:2 ann
-	// user:3 ann
-	// 4096 slots, the fullest node at 1.01 of its share
+	// user:3 bob
+	// 4096 slots, the fullest node at 1.02 of its share
 }
 
 func ExampleMap_Owners() {
@@ -37,8 +37,8 @@ func ExampleMap_Owners() {
 		fmt.Println(n.ID, n.Zone)
 	}
 	// Output:
-	// cat us
-	// bob eu
+	// ann eu
+	// dan us
 }
 
 func ExampleMap_Without() {
@@ -157,7 +157,7 @@ func ExampleMap_Apply() {
 	_, err = m2.Apply(shard.Plan{Moves: []shard.Move{{Slot: 3, From: "eve", To: "ann"}}})
 	fmt.Println(errors.Is(err, shard.ErrPlan))
 	// Output:
-	// bob → ann
+	// ann → bob
 	// true
 }
 
@@ -229,7 +229,7 @@ func ExampleMap_Pick() {
 		fmt.Print(n.ID, " ")
 		defer inflight.Done(n)
 	}
-	// Output: cat bob cat bob
+	// Output: bob cat bob cat
 }
 
 func ExampleLoads() {

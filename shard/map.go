@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"encoding/binary"
 	"iter"
 	"math"
 	"math/bits"
@@ -225,12 +224,15 @@ func (m *Map) sum() uint64 {
 		h = fold(hash(n.ID, h)^k1, math.Float64bits(n.Weight)^h)
 		h = hash(n.Zone, h)
 	}
-	var buf [64]byte
-	for t := range slices.Chunk(m.owners, len(buf)/2) {
-		for i, o := range t {
-			binary.LittleEndian.PutUint16(buf[2*i:], o)
-		}
-		h = hash(buf[:2*len(t)], h)
+	// Eight entries a step; what is left one by one.
+	t := m.owners
+	for ; len(t) >= 8; t = t[8:] {
+		a := uint64(t[0]) | uint64(t[1])<<16 | uint64(t[2])<<32 | uint64(t[3])<<48
+		b := uint64(t[4]) | uint64(t[5])<<16 | uint64(t[6])<<32 | uint64(t[7])<<48
+		h = fold(h^a^k0, bits.RotateLeft64(h, 32)^b^k1)
+	}
+	for _, o := range t {
+		h = fold(h^uint64(o), k2)
 	}
 	return mix(h, math.Float64bits(m.cfg.slack)^uint64(m.cfg.slots)<<8^uint64(m.cfg.replicas))
 }

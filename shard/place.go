@@ -3,6 +3,7 @@ package shard
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sort"
@@ -126,8 +127,8 @@ func (p *placement) pair(slot uint32, pos int) uint64 {
 
 // slotHash returns the two hashes of a slot; the second is odd.
 func (p *placement) slotHash(slot uint32) (a, b uint64) {
-	h := mix(uint64(slot), p.seed)
-	return h, fold(h^k2, k3) | 1
+	a = fold(uint64(slot)*k1^p.seed, k0^uint64(slot))
+	return a, bits.RotateLeft64(a*k3, 32) | 1
 }
 
 // beats reports whether a slot prefers the node at position i, where the pair's number is u, to
@@ -246,14 +247,23 @@ func flatSpans(nodes []Node, slots int, slack float64) spans {
 		low, high := bounds(proportion(whole, w, w*uint64(len(nodes))), slack, slots)
 		return spans{{int32(low), int32(high)}}
 	}
-	weights, sum := relative(nodes), uint64(0)
+	out := make(spans, len(nodes))
+	for i, s := range flatShares(relative(nodes), slots) {
+		low, high := bounds(s, slack, slots)
+		out[i] = span{int32(low), int32(high)}
+	}
+	return out
+}
+
+// flatShares returns the shares of nodes of these weights where each slot has one replica.
+func flatShares(weights []uint64, slots int) []uint64 {
+	sum := uint64(0)
 	for _, w := range weights {
 		sum += w
 	}
-	out := make(spans, len(nodes))
+	out := make([]uint64, len(weights))
 	for i, w := range weights {
-		low, high := bounds(proportion(whole, w, sum), slack, slots)
-		out[i] = span{int32(low), int32(high)}
+		out[i] = proportion(uint64(slots)<<grain, w, sum)
 	}
 	return out
 }

@@ -10,10 +10,17 @@ import (
 // It stops early only where zones leave no such move. Into kept, unless nil, goes what it did;
 // what kept says already of nodes' favorite slots is made use of.
 func (m *matching) raise(kept *past) {
-	var poor []pull
+	count, missing := 0, 0
 	for pos, n := range m.taken {
 		if low := m.room.at(pos).low; n < low {
-			poor = append(poor, pull{m: m, pos: pos, want: 4*int(low-n) + 16, best: kept.top(m.p.node(pos))})
+			count++
+			missing += int(low - n)
+		}
+	}
+	poor := make([]pull, 0, count)
+	for pos, n := range m.taken {
+		if low := m.room.at(pos).low; n < low {
+			poor = append(poor, pull{m: m, pos: pos, want: 4*int(low-n) + 24, best: kept.top(m.p.node(pos))})
 		}
 	}
 	if kept != nil {
@@ -30,11 +37,7 @@ func (m *matching) raise(kept *past) {
 	}
 	parallel(len(bare), len(bare)*m.p.slots, func(from, to int) { m.list(bare[from:to]) })
 	if kept != nil {
-		kept.tops = make([]top, len(poor))
-		for i, q := range poor {
-			kept.tops[i] = top{m.p.node(q.pos), q.best}
-		}
-		slices.SortFunc(kept.tops, func(a, b top) int { return cmp.Compare(a.node, b.node) })
+		kept.raised = make([]raised, 0, missing)
 	}
 	for {
 		var best *pull
@@ -45,7 +48,7 @@ func (m *matching) raise(kept *past) {
 			}
 		}
 		if best == nil {
-			return
+			break
 		}
 		s := best.best[best.next]
 		if kept != nil {
@@ -54,6 +57,13 @@ func (m *matching) raise(kept *past) {
 		m.taken[m.out[s]]--
 		m.taken[best.pos]++
 		m.out[s] = uint16(best.pos)
+	}
+	if kept != nil {
+		kept.tops = make([]top, len(poor))
+		for i, q := range poor {
+			kept.tops[i] = top{m.p.node(q.pos), q.best}
+		}
+		slices.SortFunc(kept.tops, func(a, b top) int { return cmp.Compare(a.node, b.node) })
 	}
 }
 
@@ -100,41 +110,26 @@ func (m *matching) list(pulls []*pull) {
 	for i, q := range pulls {
 		tops[i] = make([]offer, 0, min(q.want, m.p.slots))
 	}
+	floors := make([]uint64, len(pulls)) // what an offer must reach
 	for from := 0; from < m.p.slots; from += block {
 		n := min(block, m.p.slots-from)
 		for i := range n {
 			as[i], bs[i] = m.p.slotHash(uint32(from + i))
 		}
 		for k, q := range pulls {
-			top, h := tops[k], m.p.hash[q.pos]
-			floor := uint64(0) // what an offer must reach
-			if len(top) == cap(top) {
-				floor = top[0].u
-			}
-			for i, a := range as[:n] {
-				u := (a ^ h) * bs[i]
-				if u < floor {
+			h := m.p.hash[q.pos]
+			for i := 0; i < block; i += 4 {
+				u0, u1 := (as[i]^h)*bs[i], (as[i+1]^h)*bs[i+1]
+				u2, u3 := (as[i+2]^h)*bs[i+2], (as[i+3]^h)*bs[i+3]
+				if max(u0, u1, u2, u3) < floors[k] { // nearly always
 					continue
 				}
-				o := offer{u, uint32(from + i)}
-				if len(top) == cap(top) && !top[0].worse(o) {
-					continue
-				}
-				if eligible, held := c.enter(o.slot); eligible != nil &&
-					(!eligible[m.p.leaves[q.pos]] || slices.Contains(held, uint16(q.pos))) {
-					continue
-				}
-				if len(top) == cap(top) {
-					top[0] = o
-					sink(top, 0)
-				} else if top = append(top, o); len(top) == cap(top) {
-					heapify(top)
-				}
-				if len(top) == cap(top) {
-					floor = top[0].u
+				for j, u := range [4]uint64{u0, u1, u2, u3} {
+					if u >= floors[k] && i+j < n {
+						tops[k], floors[k] = m.offer(c, q, tops[k], offer{u, uint32(from + i + j)})
+					}
 				}
 			}
-			tops[k] = top
 		}
 	}
 	for k, q := range pulls {
@@ -149,4 +144,26 @@ func (m *matching) list(pulls []*pull) {
 			q.want = m.p.slots + 1
 		}
 	}
+}
+
+// offer puts a slot among the best so far, a heap with the worst on top once it is full, and returns
+// what the next must reach.
+func (m *matching) offer(c *scope, q *pull, top []offer, o offer) ([]offer, uint64) {
+	full := len(top) == cap(top)
+	eligible, held := c.enter(o.slot)
+	switch {
+	case full && !top[0].worse(o):
+	case eligible != nil && (!eligible[m.p.leaves[q.pos]] || slices.Contains(held, uint16(q.pos))):
+	case full:
+		top[0] = o
+		sink(top, 0)
+	default:
+		if top = append(top, o); len(top) == cap(top) {
+			heapify(top)
+		}
+	}
+	if len(top) < cap(top) {
+		return top, 0
+	}
+	return top, top[0].u
 }

@@ -19,6 +19,9 @@ func (m *Map) Rebalance(nodes []Node, opts ...Option) (*Map, Plan) {
 	if err != nil {
 		return m, Plan{Err: err}
 	}
+	if r.replicas == 1 && m.replicas == 1 {
+		return r.single(m)
+	}
 	r.fill()
 	r.shed()
 	r.pull()
@@ -74,12 +77,19 @@ func newRebalance(m *Map, nodes []Node, opts []Option) (*rebalance, error) {
 		cfg: cfg, nodes: sorted, slots: m.slots, replicas: min(cfg.replicas, len(sorted)),
 		held: make([]int, len(sorted)),
 	}
-	weights := relative(sorted)
-	r.zones, r.leaves = newZones(sorted, weights)
-	r.flat = !slices.ContainsFunc(r.leaves, func(l int) bool { return l != r.leaves[0] })
-	r.used, r.eligible = make([]int, len(r.zones)), make([]bool, len(r.zones))
 	r.low, r.high, r.fair = make([]int, len(sorted)), make([]int, len(sorted)), make([]int, len(sorted))
-	for i, s := range r.zones.shares(weights, r.leaves, r.slots, r.replicas) {
+	weights := relative(sorted)
+	var shares []uint64
+	if r.replicas == 1 { // zones play no part
+		r.flat = true
+		shares = flatShares(weights, r.slots)
+	} else {
+		r.zones, r.leaves = newZones(sorted, weights)
+		r.flat = !slices.ContainsFunc(r.leaves, func(l int) bool { return l != r.leaves[0] })
+		r.used, r.eligible = make([]int, len(r.zones)), make([]bool, len(r.zones))
+		shares = r.zones.shares(weights, r.leaves, r.slots, r.replicas)
+	}
+	for i, s := range shares {
 		r.low[i], r.high[i] = bounds(s, cfg.slack, r.slots)
 		r.fair[i] = int(s >> grain)
 	}
@@ -295,19 +305,25 @@ func (r *rebalance) neediest(i int) (node, need int) {
 		r.zones.eligible(0, r.used, r.eligible)
 	}
 	node, need = -1, math.MinInt
-	for n, held := range r.held {
-		x := r.fair[n] - held
-		switch {
-		case held < r.low[n]:
-			x = poor + r.low[n] - held
-		case held >= r.high[n]:
-			x += full
-		}
-		if x > need && (r.flat || r.eligible[r.leaves[n]]) && !r.owns(slot, n) {
+	for n := range r.held {
+		if x := r.need(n); x > need && (r.flat || r.eligible[r.leaves[n]]) && !r.owns(slot, n) {
 			node, need = n, x
 		}
 	}
 	return node, need
+}
+
+// need is how much a node needs a replica more.
+func (r *rebalance) need(n int) int {
+	held := r.held[n]
+	switch x := r.fair[n] - held; {
+	case held < r.low[n]:
+		return poor + r.low[n] - held
+	case held >= r.high[n]:
+		return x + full
+	default:
+		return x
+	}
 }
 
 func (r *rebalance) owns(slot, n int) bool {

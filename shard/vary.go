@@ -171,13 +171,13 @@ func (v *variation) evict() {
 	// Of each the worst, and the one after them, in a heap with the best of them on top: numbers
 	// turned around make it the heap that there is.
 	worst := make([][]offer, len(over))
-	mark := make([]uint64, (len(v.taken)+63)/64)
+	mark := make([]bool, len(v.taken))
 	for i, pos := range over {
 		worst[i] = make([]offer, 0, v.taken[pos]-v.room.at(pos).high+1)
-		mark[pos>>6] |= 1 << (pos & 63)
+		mark[pos] = true
 	}
 	for s, pos := range v.out {
-		if pos == nobody || mark[pos>>6]>>(pos&63)&1 == 0 {
+		if int(pos) >= len(mark) || !mark[pos] { // nobody is past the end
 			continue
 		}
 		i, _ := slices.BinarySearch(over, int(pos))

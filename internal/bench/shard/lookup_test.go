@@ -217,16 +217,23 @@ func BenchmarkBuild(b *testing.B) {
 				_, _ = shard.New(set, shard.Slots(1<<16))
 			}
 		})
+		// Changes of a walk, for some cost more than others: those at which every node's bounds move.
 		b.Run(fmt.Sprintf("calm.Without/nodes=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
-			for b.Loop() {
-				_, _ = m.Without(set[7].ID)
+			for i, at := 0, m; b.Loop(); i++ {
+				if i%32 == 0 {
+					at = m
+				}
+				at, _ = at.Without(set[i%32*n/40].ID)
 			}
 		})
 		b.Run(fmt.Sprintf("calm.With/nodes=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
-			for b.Loop() {
-				_, _ = m.With(shard.Node{ID: "new"})
+			for i, at := 0, m; b.Loop(); i++ {
+				if i%32 == 0 {
+					at = m
+				}
+				at, _ = at.With(shard.Node{ID: fmt.Sprint("new", i)})
 			}
 		})
 		b.Run(fmt.Sprintf("maglev/nodes=%d", n), func(b *testing.B) {
