@@ -37,8 +37,9 @@ func (e *LoadError) Is(target error) bool { return target == ErrLoad }
 //
 // It moves least load: from the hottest node first the smallest slot that alone brings it to its
 // target, else the largest that fits anywhere, always to the fullest node that takes it without
-// exceeding its own target. Every move goes from a node above its limit to one that stays within
-// it, so proposals never go round in circles; and between Target and Limit nothing moves.
+// exceeding its own target. Where nothing fits, it looks for a node that makes room by handing
+// smaller slots on, if slots have one replica. No node ends above its limit that was not so before,
+// so proposals never go round in circles; and between Target and Limit nothing moves.
 type Balancer struct {
 	Limit    float64 // act on nodes above Limit times their fair share; 0 means 1.10
 	Target   float64 // bring them to Target times their fair share; 0 means 1.02, or Limit if that is less
@@ -155,20 +156,83 @@ func (b Balancer) Propose(m *Map, load []float64) Proposal {
 			at, to = choose(m, nodes, i, load, limit, budget)
 		}
 		if at < 0 {
-			n.stuck = true
+			if !b.makeRoom(m, &p, nodes, owner, fixed, i, load, limit, budget) {
+				n.stuck = true
+			}
 			continue
 		}
 		s := n.slots[at]
 		n.slots = slices.Delete(n.slots, at, at+1)
-		n.load -= load[s]
-		nodes[to].load += load[s]
-		p.Cost += load[s]
-		p.Moves = append(p.Moves, Move{Slot: s, From: m.nodes[i].ID, To: m.nodes[to].ID, Cost: load[s]})
+		p.move(m, nodes, s, i, to, load[s])
+		fixed[s] = true
 		n.begun = true
 	}
 	p.PeakAfter = peak(nodes)
 	slices.SortFunc(p.Moves, func(a, b Move) int { return cmp.Compare(a.Slot, b.Slot) })
 	return p
+}
+
+func (p *Proposal) move(m *Map, nodes []nodeLoad, s Slot, from, to int, load float64) {
+	nodes[from].load -= load
+	nodes[to].load += load
+	p.Cost += load
+	p.Moves = append(p.Moves, Move{Slot: s, From: m.nodes[from].ID, To: m.nodes[to].ID, Cost: load})
+}
+
+// makeRoom moves a slot of node i to a node that hands on as much as it has then too much, and
+// reports whether that was possible within the budgets.
+func (b Balancer) makeRoom(m *Map, p *Proposal, nodes []nodeLoad, owner []uint16, fixed map[Slot]bool, i int, load []float64, limit, budget float64) bool {
+	if m.replicas > 1 {
+		return false
+	}
+	// First the smallest slot that alone sheds the excess, then smaller ones; roomy nodes first.
+	from := nodes[i].slots
+	alone := sort.Search(len(from), func(k int) bool { return load[from[k]] < nodes[i].load-limit*nodes[i].fair })
+	var hosts []int
+	for j := range nodes {
+		if j != i && nodes[j].load < limit*nodes[j].fair {
+			hosts = append(hosts, j)
+		}
+	}
+	room := func(j int) float64 { return limit*nodes[j].fair - nodes[j].load }
+	slices.SortStableFunc(hosts, func(x, y int) int { return cmp.Compare(room(y), room(x)) })
+	for k := max(alone-1, 0); k < min(alone+6, len(from)); k++ {
+		for _, j := range hosts[:min(len(hosts), 6)] {
+			trial := Proposal{Plan: Plan{Moves: slices.Clone(p.Moves)}, Cost: p.Cost}
+			after := slices.Clone(nodes)
+			host := &after[j]
+			host.slots = nil
+			for s, at := range owner {
+				if int(at) == j && load[s] > 0 && !fixed[Slot(s)] {
+					host.slots = append(host.slots, Slot(s))
+				}
+			}
+			slices.SortFunc(host.slots, func(a, b Slot) int { return cmp.Or(cmp.Compare(load[b], load[a]), cmp.Compare(a, b)) })
+			trial.move(m, after, from[k], i, j, load[from[k]])
+			for host.load > limit*host.fair {
+				at, to := choose(m, after, j, load, limit, math.Inf(1))
+				if at < 0 {
+					break
+				}
+				s := host.slots[at]
+				host.slots = slices.Delete(host.slots, at, at+1)
+				trial.move(m, after, s, j, to, load[s])
+			}
+			if host.load > limit*host.fair || trial.Cost-p.Cost > budget || b.MaxMoves > 0 && len(trial.Moves) > b.MaxMoves {
+				continue
+			}
+			for _, mv := range trial.Moves[len(p.Moves):] {
+				fixed[mv.Slot] = true
+			}
+			host.slots = nil
+			after[i].slots = slices.Delete(slices.Clone(from), k, k+1)
+			after[i].begun = true
+			copy(nodes, after)
+			p.Moves, p.Cost = trial.Moves, trial.Cost
+			return true
+		}
+	}
+	return false
 }
 
 func (b Balancer) check(m *Map, load []float64, limit, target float64) error {

@@ -31,8 +31,11 @@ func nodeLoads(m *Map, load []float64) (loads []float64, total float64) {
 	return loads, total
 }
 
+// The case is that of 4096 slots with Zipf loads on 100 nodes; all but the seed is the same. Every
+// node comes within the limit, whatever the seed.
 func TestBalancerMovesLittle(t *testing.T) {
-	for _, seed := range []uint64{0, 3, 5, 6, 9} {
+	var moves, costs, surplus []float64
+	for seed := range uint64(100) {
 		m := must(t, nodeSet(100), Slots(4096), Slack(0), Seed(seed))
 		load := zipf(4096, 0.5, seed)
 		p := Balancer{Limit: 1.02, Target: 1.02}.Propose(m, load)
@@ -42,12 +45,22 @@ func TestBalancerMovesLittle(t *testing.T) {
 		for _, l := range loads {
 			excess += max(0, l-1.02*total/100)
 		}
-		t.Logf("peak %.3f → %.3f, %d moves, %.2f %% of the load, at least %.2f %%", p.PeakBefore, p.PeakAfter, len(p.Moves), 100*p.Cost/total, 100*excess/total)
-		require.LessOrEqual(t, p.PeakAfter, 1.02+1e-9)
-		require.LessOrEqual(t, p.Cost, 1.2*excess)
-		require.LessOrEqual(t, len(p.Moves), 100)
+		if seed == 0 {
+			require.LessOrEqual(t, len(p.Moves), 98)
+			require.LessOrEqual(t, p.Cost, 0.06*total)
+		}
+		require.LessOrEqual(t, p.PeakAfter, 1.02+1e-9, "seed %d", seed)
+		require.LessOrEqual(t, p.Cost, 1.3*excess, "seed %d", seed)
 		require.Empty(t, p.Hot)
+		moves, costs, surplus = append(moves, float64(len(p.Moves))), append(costs, 100*p.Cost/total), append(surplus, p.Cost/excess)
 	}
+	for name, x := range map[string][]float64{"moves": moves, "% of the load": costs, "of the least": surplus} {
+		slices.Sort(x)
+		t.Logf("%s: a tenth below %.4g, half below %.4g, nine tenths below %.4g, all below %.4g", name, x[9], x[49], x[89], x[99])
+	}
+	require.LessOrEqual(t, moves[49], 103.0)
+	require.LessOrEqual(t, costs[49], 6.3)
+	require.LessOrEqual(t, surplus[49], 1.12)
 }
 
 // After the moves are made nothing is left to propose, budgets hold, no move overloads its

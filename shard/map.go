@@ -166,9 +166,9 @@ func (m *Map) Fingerprint() uint64 { return m.fingerprint }
 // With returns the map of the same options over the set with nodes added; a node whose ID is
 // there already takes the other's place. It equals [New] of that set. Errors are those of New.
 //
-// With one replica it goes on from the matching that m is, and costs a look at each slot and some
-// more where slots move, a fortieth of New for one of 1000 nodes; with replicas, and on maps that
-// were not placed but decoded, rebalanced or moved, it costs what New costs.
+// With one replica it goes on from the matching that m is, and costs a few looks at each slot and
+// some more where slots move: for one of 1000 nodes a twentieth of New. With replicas, and on maps
+// that were not placed but decoded, rebalanced or moved, it costs what New costs.
 func (m *Map) With(nodes ...Node) (*Map, error) {
 	fresh := slices.SortedFunc(slices.Values(nodes), byID)
 	set := make([]Node, 0, len(m.nodes)+len(nodes))

@@ -122,15 +122,16 @@ func (r *rebalance) adopt(m *Map) {
 	before := make([]int, len(r.nodes)) // what each holds before zones take any away
 	vacant, torn := 0, 0
 	if m.replicas == 1 && r.replicas == 1 {
+		table, held := r.table[:len(m.owners)], make([]int32, len(r.nodes)+1) // the last for nobody's
 		for s, o := range m.owners {
 			n := to[o]
-			r.table[s] = n
-			if n == nobody {
-				vacant++
-			} else {
-				r.held[n]++
-			}
+			table[s] = n
+			held[min(int(n), len(held)-1)]++
 		}
+		for i := range r.held {
+			r.held[i] = int(held[i])
+		}
+		vacant = int(held[len(r.held)])
 		copy(before, r.held)
 	} else {
 		owners := make([]uint16, 0, m.replicas+r.replicas)

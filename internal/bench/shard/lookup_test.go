@@ -249,10 +249,11 @@ func BenchmarkPlan(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	more := nodes(101)
 	b.Run("calm.Rebalance/slots=16384/nodes=100+1", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			m.Rebalance(nodes(101))
+			m.Rebalance(more)
 		}
 	})
 	zoned := nodes(102)
