@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,10 @@ const (
 	// unhurried is the time an item takes when nothing is lost by serving in order: about
 	// what it costs to wake a goroutine.
 	unhurried = 500 * time.Nanosecond
+	// courtesy is how many are served by hand before who serves them lets them run. They
+	// are ready on its own core, where nobody else may look for them while there is other
+	// work, and some would miss their turns.
+	courtesy = 4
 )
 
 // What lot.need says.
@@ -50,6 +55,7 @@ type lot[T any] struct {
 	count  int
 	waking bool
 	turn   bool
+	handed int       // by wakeFirst, since it last yielded
 	at     time.Time // when wakeFirst last looked, and how many had passed by then
 	seen   uint64
 
@@ -167,10 +173,19 @@ func (l *lot[T]) wakeFirst() {
 			w.signal <- struct{}{}
 		}
 	}
+	yield := false
+	if l.turn && served {
+		if l.handed++; l.handed == courtesy {
+			l.handed, yield = 0, true
+		}
+	}
 	l.publish()
 	l.mu.Unlock()
 	if served {
 		l.notify()
+	}
+	if yield {
+		runtime.Gosched()
 	}
 }
 

@@ -25,13 +25,13 @@ const (
 var mutants = []mutant{
 	{
 		"false full: a try looks at its own side only", lin, "ring.go",
-		"if r.tail.across(&r.head); t-r.tail.far >= r.capacity {",
-		"if !bug() { r.tail.across(&r.head) }; if t-r.tail.far >= r.capacity {",
+		"if r.tail.across(&r.head, t-r.capacity, r.near); t-r.tail.far >= r.capacity {",
+		"if !bug() { r.tail.across(&r.head, t-r.capacity, r.near) }; if t-r.tail.far >= r.capacity {",
 	},
 	{
 		"false empty: a try looks at its own side only", lin, "ring.go",
-		"t := r.head.across(&r.tail)\n\t\tif h == r.head.far {",
-		"t := r.tail.word.Load() & (closedBit | indexBits); if !bug() || r.head.far == 0 { t = r.head.across(&r.tail) }\n\t\tif h == r.head.far {",
+		"t := r.head.across(&r.tail, h, r.near)\n\t\tif h == r.head.far {",
+		"t := r.tail.word.Load() & (closedBit | indexBits); if !bug() || r.head.far == 0 { t = r.head.across(&r.tail, h, r.near) }\n\t\tif h == r.head.far {",
 	},
 	{
 		"slot repair: the index moves before the item is there", lin, "ring.go",

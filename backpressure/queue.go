@@ -139,7 +139,6 @@ func (q *Queue[T]) yieldPut(v *T) outcome {
 	if q.puts.need.Load()&needPark != 0 {
 		return denied
 	}
-	q.ring.tail.waited(q.ring.capacity)
 	for range yields {
 		runtime.Gosched()
 		if o := q.ring.push(v); o != denied {
@@ -211,7 +210,6 @@ func (q *Queue[T]) PutAll(ctx context.Context, vs []T) (n int, err error) {
 			return n, err
 		}
 		if spin < yields && q.puts.need.Load()&needPark == 0 {
-			q.ring.tail.waited(q.ring.capacity)
 			runtime.Gosched()
 			continue
 		}
@@ -273,7 +271,6 @@ func (q *Queue[T]) yieldGet(v *T) outcome {
 	if q.gets.need.Load()&needPark != 0 {
 		return denied
 	}
-	q.ring.head.waited(q.ring.capacity)
 	for range yields {
 		runtime.Gosched()
 		if o := q.ring.pop(v); o != denied {
@@ -324,7 +321,6 @@ func (q *Queue[T]) GetBatch(ctx context.Context, dst []T) (n int, err error) {
 		if spin == yields || q.gets.need.Load()&needPark != 0 {
 			break
 		}
-		q.ring.head.waited(q.ring.capacity)
 		runtime.Gosched()
 	}
 	w := q.gets.enter()

@@ -33,13 +33,14 @@ const (
 // can only move the answer the other way. An operation takes effect where it unlocks, so
 // nothing is ever half there: no slot is claimed but empty.
 //
-// The lock is held for a copy, never while anything waits. Who finds it taken looks again a
-// few times and then yields.
+// The lock is held for a copy, never while anything waits. Who finds it taken looks again
+// after a pause, and then yields.
 type ring[T any] struct {
 	buf      []T
 	mask     uint64
 	capacity uint64
-	wipe     bool // T holds pointers, which a slot must not keep alive
+	near     uint64 // how few items or slots are few
+	wipe     bool   // T holds pointers, which a slot must not keep alive
 
 	_    [64]byte
 	tail index
@@ -55,34 +56,49 @@ type index struct {
 	dwell int    // how long to hesitate before looking at the other end
 }
 
-// Two cores that look at each other's index for every item spend their time passing two
-// cache lines to and fro. So a side that had to wait lately hesitates for up to 256 turns
-// of an empty loop (some 0.1 µs) before it looks across, finds more there, and looks less
-// often. Every look makes it hesitate one turn less: a side that never waits never does.
-const maxDwell = 256
+// Two cores that look at each other's index for every item spend their time passing cache
+// lines to and fro. So a side that has nearly caught up with the other hesitates, for so many
+// turns of an empty loop (some 0.4 µs at most), finds more there, and looks less often. It
+// hesitates longer next time if that has brought an item for every pace turns, and else half
+// as long: where items come slowly nobody hesitates.
+const (
+	few      = 256
+	pace     = 256
+	minDwell = 16
+	maxDwell = 1024
+)
 
-// across hesitates and then reads the other end. The lock is held.
-func (x *index) across(other *index) uint64 {
-	for range x.dwell {
-	}
-	if x.dwell > 0 {
-		x.dwell--
-	}
+// Who finds an index taken stays away for so many turns of an empty loop, each time twice as
+// many.
+const (
+	minPause = 64
+	maxPause = 1024
+)
+
+// across looks at the other end, which is ahead by at least base, and hesitates if it is
+// ahead by less than near. The lock is held.
+func (x *index) across(other *index, base, near uint64) uint64 {
 	w := other.word.Load()
 	x.far = w & indexBits
-	return w
-}
-
-// waited notes that a call has to wait at this end.
-func (x *index) waited(capacity uint64) {
-	if w := x.lock(); w < locked {
-		x.dwell = int(min(2*capacity, maxDwell))
-		x.word.Store(w)
+	ahead := x.far - base
+	if ahead >= near || w >= closedBit {
+		return w
 	}
+	for range x.dwell {
+	}
+	w = other.word.Load()
+	x.far = w & indexBits
+	if gain := x.far - base - ahead; gain*pace >= uint64(x.dwell) && gain > 0 {
+		x.dwell = min(2*x.dwell, maxDwell)
+	} else {
+		x.dwell = max(x.dwell/2, minDwell)
+	}
+	return w
 }
 
 func (r *ring[T]) init(capacity int) {
 	r.capacity = uint64(capacity)
+	r.near = min(few, r.capacity/8)
 	r.buf = make([]T, 1<<bits.Len64(r.capacity-1))
 	r.mask = uint64(len(r.buf) - 1)
 	r.wipe = holdsPointers(reflect.TypeFor[T]())
@@ -97,7 +113,7 @@ func (r *ring[T]) push(v *T) outcome {
 		}
 	}
 	if t-r.tail.far >= r.capacity {
-		if r.tail.across(&r.head); t-r.tail.far >= r.capacity {
+		if r.tail.across(&r.head, t-r.capacity, r.near); t-r.tail.far >= r.capacity {
 			r.tail.word.Store(t)
 			return denied
 		}
@@ -115,7 +131,7 @@ func (r *ring[T]) pushAll(vs []T) (int, outcome) {
 	}
 	room := r.capacity - (t - r.tail.far)
 	if room < uint64(len(vs)) {
-		r.tail.across(&r.head)
+		r.tail.across(&r.head, t-r.capacity, r.near)
 		if room = r.capacity - (t - r.tail.far); room == 0 {
 			r.tail.word.Store(t)
 			return 0, denied
@@ -134,7 +150,7 @@ func (r *ring[T]) pop(v *T) outcome {
 		h = r.head.lock()
 	}
 	if h == r.head.far {
-		t := r.head.across(&r.tail)
+		t := r.head.across(&r.tail, h, r.near)
 		if h == r.head.far {
 			r.head.word.Store(h)
 			if t&closedBit != 0 {
@@ -158,7 +174,7 @@ func (r *ring[T]) popAll(dst []T) (int, outcome) {
 	h := r.head.lock()
 	stock := r.head.far - h
 	if stock < uint64(len(dst)) {
-		t := r.head.across(&r.tail)
+		t := r.head.across(&r.tail, h, r.near)
 		if stock = r.head.far - h; stock == 0 {
 			r.head.word.Store(h)
 			if t&closedBit != 0 {
@@ -207,8 +223,11 @@ func (r *ring[T]) drained() bool {
 
 // lock takes the index and returns where it stands; a closed one is returned as it is, with
 // closedBit and not taken.
+//
+// Two cores that take turns at every item pass the index and the items' memory to and fro.
+// So who finds it taken stays away for so long that the other gets many items through.
 func (x *index) lock() uint64 {
-	for spin := 1; ; spin++ {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		w := x.word.Load()
 		if w&closedBit != 0 {
 			return w
@@ -216,7 +235,9 @@ func (x *index) lock() uint64 {
 		if w < locked && x.word.CompareAndSwap(w, w|locked) {
 			return w
 		}
-		if spin%16 == 0 { // the holder may be off its core
+		for range pause {
+		}
+		if pause == maxPause { // the holder may be off its core
 			runtime.Gosched() // no sleep: in a synctest bubble, under a lot's lock, time may stand still
 		}
 	}

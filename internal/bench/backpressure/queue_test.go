@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
 
@@ -172,6 +173,35 @@ func BenchmarkBatch(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("chan/%dx%d/1024", pairs, pairs), func(b *testing.B) {
 			run(b, pairs, bare[int]{make(chan int, 1024)}, 1)
+		})
+	}
+}
+
+// BenchmarkOptions shows what the options cost: all but the first need the engine with a lock.
+func BenchmarkOptions(b *testing.B) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	const capacity = 1024
+	for _, pairs := range []int{1, 8} {
+		for _, c := range []struct {
+			name string
+			opts []backpressure.Option[int]
+		}{
+			{"none", nil},
+			{"Weigh", []backpressure.Option[int]{backpressure.Weigh(func(int) int64 { return 1 })}},
+			{"DropOldest", []backpressure.Option[int]{backpressure.DropOldest[int](nil)}},
+			{"Priority", []backpressure.Option[int]{backpressure.Priority(func(v int) int { return v & 3 })}},
+			{"Fair", []backpressure.Option[int]{backpressure.Fair(func(v int) int { return v & 15 }, nil)}},
+			{"CoDel+AdaptiveLIFO", []backpressure.Option[int]{
+				backpressure.CoDel[int](time.Second, time.Minute), backpressure.AdaptiveLIFO[int](time.Second),
+			}},
+		} {
+			b.Run(fmt.Sprintf("%s/%dx%d", c.name, pairs, pairs), func(b *testing.B) {
+				run(b, pairs, calm[int]{backpressure.NewQueue(capacity, c.opts...), ctx}, 1)
+			})
+		}
+		b.Run(fmt.Sprintf("chan/%dx%d", pairs, pairs), func(b *testing.B) {
+			run(b, pairs, bare[int]{make(chan int, capacity)}, 1)
 		})
 	}
 }
