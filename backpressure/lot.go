@@ -14,9 +14,9 @@ const (
 	// unhurried is the time an item takes when nothing is lost by serving in order: about
 	// what it costs to wake a goroutine.
 	unhurried = 500 * time.Nanosecond
-	// courtesy is how many are served by hand before who serves them lets them run. They
-	// are ready on its own core, where nobody else may look for them while there is other
-	// work, and some would miss their turns.
+	// courtesy is how many Puts are served by hand before the Get that serves them lets them
+	// run. They are ready on its own core, where nobody else may look for them while there is
+	// other work, and some would miss their turns.
 	courtesy = 4
 )
 
@@ -49,6 +49,8 @@ type lot[T any] struct {
 	passed func() uint64              // how many items this side has moved
 	notify func()                     // tells the other side that items were moved
 	wake   func()                     // wakes the next of this side, if there is something for it
+
+	courtesy int // how many to serve by hand before a yield; 0 for no end
 
 	mu     sync.Mutex
 	list   waiter[T] // head of the doubly linked ring of the parked
@@ -175,7 +177,7 @@ func (l *lot[T]) wakeFirst() {
 	}
 	yield := false
 	if l.turn && served {
-		if l.handed++; l.handed == courtesy {
+		if l.handed++; l.handed == l.courtesy {
 			l.handed, yield = 0, true
 		}
 	}

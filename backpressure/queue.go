@@ -84,6 +84,7 @@ func NewQueue[T any](capacity int, opts ...Option[T]) *Queue[T] {
 	q.puts.try, q.gets.try = q.tryPut, q.tryGet
 	q.puts.notify, q.gets.notify = q.stocked, q.vacated
 	q.puts.wake, q.gets.wake = q.vacated, q.stocked
+	q.puts.courtesy = courtesy
 	return q
 }
 
