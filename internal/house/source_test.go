@@ -383,9 +383,11 @@ func noLogging(c checked, report func(token.Pos, string)) {
 	}
 }
 
-// sleepers are the files of the library that may sleep, each with the reason.
+// sleepers are the files that may sleep, each with the reason.
 var sleepers = map[string]string{
 	"clock/saver.go": "Now takes no context, and waits for a store that failed",
+	"internal/bench/backpressure/idle_unix_test.go": "what is measured is the time in which nothing happens",
+	"internal/bench/backpressure/latency_test.go":   "the pace at which items come is part of what is measured",
 }
 
 // TestNoSleep refuses time.Sleep outside a synctest bubble, in tests and in the
