@@ -89,6 +89,7 @@
 //
 //	I want to …                                              use
 //	hand work over through a bounded queue                   backpressure.Queue
+//	bound how much runs at once                              backpressure.Limiter
 //	tell a sender how much it may still send                 backpressure.Credits
 //	join two stages of a pipeline                            backpressure.Pipe
 //	not send what will be refused                            backpressure.Throttle

@@ -1,0 +1,124 @@
+package backpressure
+
+import (
+	"math"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func algorithms() []Algorithm {
+	return []Algorithm{&Little{}, &Gradient2{}, &Vegas{}, &AIMD{}, &AIMD{Backoff: 0.5}}
+}
+
+func drawWindow(t *rapid.T) Window {
+	d := rapid.OneOf(rapid.Int64Range(0, int64(time.Minute)), rapid.Int64())
+	f := rapid.OneOf(rapid.Float64Range(1, 1000), rapid.SampledFrom([]float64{0, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64}))
+	n := rapid.OneOf(rapid.IntRange(0, 1000), rapid.Int())
+	return Window{
+		Now: time.Duration(d.Draw(t, "now")), Elapsed: time.Duration(d.Draw(t, "elapsed")), Samples: n.Draw(t, "samples"),
+		Mean: time.Duration(d.Draw(t, "mean")), Min: time.Duration(d.Draw(t, "min")), P90: time.Duration(d.Draw(t, "p90")),
+		MaxInFlight: n.Draw(t, "most"), Limited: rapid.Bool().Draw(t, "limited"), Dropped: rapid.Bool().Draw(t, "dropped"),
+		Limit: f.Draw(t, "limit"), InFlight: f.Draw(t, "in flight"), Median: time.Duration(d.Draw(t, "median")),
+		Completed: n.Draw(t, "completed"), Drops: n.Draw(t, "drops"),
+	}
+}
+
+// TestAlgorithmsTakeAnything feeds nonsense among sense. No algorithm panics; a good limit never
+// becomes NaN; the same windows give the same limits; and a limiter stays within its bounds.
+func TestAlgorithmsTakeAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		windows := rapid.SliceOfN(rapid.Custom(drawWindow), 1, 20).Draw(t, "windows")
+		first, second := algorithms(), algorithms()
+		for i := range first {
+			l := NewLimiter(Using(first[i]), Between(3, 70))
+			for _, w := range windows {
+				next := first[i].Step(w)
+				again := second[i].Step(w)
+				require.True(t, next == again || math.IsNaN(next) && math.IsNaN(again))
+				if w.Limit >= 1 && w.Limit <= 1e6 {
+					require.False(t, math.IsNaN(next), "%T %+v", first[i], w)
+				}
+				l.set(next)
+				require.GreaterOrEqual(t, l.Stats().Limit, 3)
+				require.LessOrEqual(t, l.Stats().Limit, 70)
+			}
+		}
+	})
+}
+
+// TestAlgorithmsGrowAndShrink checks what all of them have in common: the limit grows while it is met
+// and nothing gets slower, and shrinks when everything is dropped.
+func TestAlgorithmsGrowAndShrink(t *testing.T) {
+	for _, a := range algorithms() {
+		t.Run(reflect.TypeOf(a).Elem().Name(), func(t *testing.T) {
+			w := Window{Elapsed: 100 * time.Millisecond, Limit: 10, Limited: true}
+			step := func() { w.Limit = math.Round(min(a.Step(w), 1000)) }
+			good := func() {
+				w.Samples, w.Completed = int(w.Limit)*10, int(w.Limit)*10
+				w.Mean, w.Min, w.P90, w.Median = 10*time.Millisecond, 10*time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
+				w.Dropped, w.Drops, w.InFlight = false, 0, w.Limit
+				step()
+			}
+			for range 30 {
+				good()
+			}
+			high := w.Limit
+			require.Greater(t, high, 15.0)
+			w.Limited = false
+			good()
+			unmet := w.Limit
+			good()
+			require.Equal(t, unmet, w.Limit, "what nobody meets teaches nothing")
+			if _, ok := a.(*Gradient2); ok {
+				return // knows latency only
+			}
+			w.Limited = true
+			for range 30 {
+				w.Dropped, w.Drops, w.Median = true, w.Completed, never
+				step()
+			}
+			require.Less(t, w.Limit, 0.9*high)
+		})
+	}
+}
+
+// TestLittleFindsTheServer steps Little by the formula of a server with so many slots.
+func TestLittleFindsTheServer(t *testing.T) {
+	for _, slots := range []float64{1, 2, 7, 100, 5000} {
+		a, w := &Little{}, Window{Elapsed: 100 * time.Millisecond, Limit: 4, Limited: true}
+		served, slow := 10*time.Millisecond, 1.0
+		run := func(windows int) (worst float64) {
+			worst = math.Inf(1)
+			for range windows {
+				w.Limit = max(1, math.Round(w.Limit))
+				work := slow * served.Seconds()
+				w.InFlight = w.Limit
+				w.Completed = int(min(w.Limit, slots) / work * w.Elapsed.Seconds())
+				w.Samples = min(w.Completed, 256)
+				w.Median = time.Duration(work * max(1, w.Limit/slots) * float64(time.Second))
+				worst = min(worst, w.Limit/slots)
+				w.Limit = a.Step(w)
+			}
+			return worst
+		}
+		run(60)
+		worst := run(100)
+		require.GreaterOrEqual(t, worst, 0.69, "%v slots: a probe is no deeper than that", slots)
+		require.LessOrEqual(t, w.Limit, max(slots+4, 1.6*slots))
+		slow = 3 // everything takes three times as long: as many slots
+		run(60)
+		require.GreaterOrEqual(t, run(60), 0.69)
+		slow = 0.5
+		run(60)
+		require.GreaterOrEqual(t, run(60), 0.69)
+		if slots >= 7 { // seven in eight are lost
+			slots = math.Round(slots / 8)
+			run(300)
+			require.LessOrEqual(t, w.Limit, max(slots+6, 1.7*slots))
+		}
+	}
+}

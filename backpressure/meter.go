@@ -1,0 +1,97 @@
+package backpressure
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// meter collects a window: a pure core, which is told the time.
+type meter struct {
+	epoch uint32        // number of the window
+	began time.Duration // its begin
+	count uint64        // releases by then, modulo countRange
+
+	n    int // latencies
+	sum  time.Duration
+	min  time.Duration
+	all  [meterFresh]time.Duration // of which the first so many are kept
+	size int
+	// What began in this window.
+	fresh     [meterFresh]time.Duration
+	freshSize int
+
+	most    int     // in flight
+	out     float64 // sum of what was in flight
+	outs    int
+	limited bool
+}
+
+const (
+	meterFresh = 256
+	meterLeast = 24 // samples that began in a window, before it may end
+	meterTime  = 50 * time.Millisecond
+	meterShort = 20 * time.Millisecond // if there are plenty of samples
+)
+
+// observe notes a sampled release: what it took, or that it was dropped, and how many permits were out.
+func (m *meter) observe(latency time.Duration, epoch uint32, o Outcome, inFlight int) {
+	m.most = max(m.most, inFlight)
+	m.out += float64(inFlight)
+	m.outs++
+	if epoch == m.epoch && o != Ignored && m.freshSize < meterFresh {
+		m.fresh[m.freshSize] = latency
+		if o == Dropped {
+			m.fresh[m.freshSize] = math.MaxInt64 // it would have taken longer than it was given
+		}
+		m.freshSize++
+	}
+	if o != Done {
+		return
+	}
+	m.n++
+	m.sum += latency
+	if m.n == 1 || latency < m.min {
+		m.min = latency
+	}
+	if m.size < meterFresh {
+		m.all[m.size] = latency
+		m.size++
+	}
+}
+
+// due says whether the window may end.
+func (m *meter) due(now time.Duration) bool {
+	elapsed := now - m.began
+	return m.freshSize >= meterLeast && elapsed >= meterTime || m.freshSize == meterFresh && elapsed >= meterShort
+}
+
+// close ends the window and begins the next.
+func (m *meter) close(now time.Duration, count uint64, drops int, limit float64) Window {
+	w := Window{
+		Now: now, Elapsed: now - m.began, Samples: m.n, Min: m.min, MaxInFlight: m.most,
+		Limited: m.limited, Dropped: drops > 0, Limit: limit,
+		Completed: int((count - m.count) & (countRange - 1)), Drops: drops,
+	}
+	if m.n > 0 {
+		w.Mean = m.sum / time.Duration(m.n)
+		w.P90 = quantile(m.all[:m.size], 0.9)
+	}
+	if m.freshSize > 0 {
+		w.Median = quantile(m.fresh[:m.freshSize], 0.5)
+	}
+	if m.outs > 0 {
+		w.InFlight = m.out / float64(m.outs)
+	}
+	m.epoch++
+	m.began, m.count = now, count
+	m.n, m.sum, m.min, m.size, m.freshSize, m.most, m.limited = 0, 0, 0, 0, 0, 0, false
+	m.out, m.outs = 0, 0
+	return w
+}
+
+// quantile sorts its argument.
+func quantile(d []time.Duration, q float64) time.Duration {
+	slices.Sort(d)
+	return d[int(q*float64(len(d)-1))]
+}
