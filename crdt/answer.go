@@ -151,7 +151,7 @@ func (s *Store) Answer(q Question, size int) (a Answer) {
 		for k := range in.lanes[i].entries {
 			s.lanes[j].answer(&a, &w, &in.lanes[i].entries[k], &p, &o)
 		}
-		s.leaveTallies(&a, &o)
+		s.leaveTallies(&w, &o)
 		patch, over = append(patch, p), append(over, o)
 	}
 	if in.cover {
@@ -171,8 +171,8 @@ func (s *Store) Answer(q Question, size int) (a Answer) {
 }
 
 // leaveTallies leaves out of what is over the events of counters, which are to be told of by who
-// knows what absorbed them (see Compact): that is asked instead.
-func (s *Store) leaveTallies(a *Answer, o *part) {
+// knows what absorbed them (see Compact), and asks for that instead.
+func (s *Store) leaveTallies(w *questioner, o *part) {
 	l := &s.lanes[o.lane]
 	var tallies interval.Set
 	for _, r := range o.seen.Runs() {
@@ -182,9 +182,11 @@ func (s *Store) leaveTallies(a *Answer, o *part) {
 			}
 		}
 	}
-	if !tallies.IsEmpty() {
-		a.Lacks = true
-		o.seen = o.seen.Minus(tallies)
+	o.seen = o.seen.Minus(tallies)
+	for runs := range slices.Chunk(tallies.Runs(), max(1, (w.size-questionHead-16)/44)) {
+		piece := interval.Of(runs...)
+		e := entry{form: formRuns, ctx: piece, live: piece}
+		w.add(l.id, e.append(nil))
 	}
 }
 

@@ -83,6 +83,13 @@ func (d Digest) Meet(o Digest) Digest {
 	})
 }
 
+// Within returns the part of d that tells of events which o has seen.
+func (d Digest) Within(o Digest) Digest {
+	return d.zip(o, func(a, b digestLane) digestLane {
+		return digestLane{id: a.id, seen: intersection(a.seen, b.seen), live: intersection(a.live, b.seen)}
+	})
+}
+
 // zip combines two digests lane by lane.
 func (d Digest) zip(o Digest, f func(a, b digestLane) digestLane) Digest {
 	var out Digest

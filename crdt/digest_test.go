@@ -34,6 +34,10 @@ func TestDigestsJoinAndMeetAsStatesDo(t *testing.T) {
 		met := a.Meet(b)
 		require.True(t, a.Covers(met) && b.Covers(met))
 		require.True(t, met.Equal(b.Meet(a)))
+		within := a.Within(b)
+		require.True(t, within.Covers(met) && met.Covers(within))
+		require.True(t, a.Join(within).Equal(a), "a part of it told something else")
+		require.True(t, within.Meet(b).Equal(met))
 		for _, id := range []crdt.ReplicaID{1, 2, 3} {
 			for n := range uint64(40) {
 				e := crdt.Dot{Node: id, N: n + 1}

@@ -155,14 +155,16 @@ func (n *Node) report(p *peer, m *message) {
 
 // compacter is a [State] that can make itself smaller where it is told what every member has seen.
 type compacter interface {
+	Digest() crdt.Digest
 	Compact(stable crdt.Digest) (fused int)
 }
 
-// settle finds out what is stable by now.
+// settle finds out what is stable by now, and has the state compacted.
 func (n *Node) settle() {
-	if !n.cfg.Mesh || len(n.members) == 0 {
+	if !n.cfg.Mesh || len(n.members) == 0 || !n.dirty || n.tick < n.settleTick {
 		return
 	}
+	n.dirty, n.settleTick = false, n.tick+n.cfg.StableTicks
 	all := n.cfg.State.Context()
 	for i := range n.members {
 		all = all.Meet(n.members[i].seen)
@@ -172,6 +174,8 @@ func (n *Node) settle() {
 	}
 	n.stable = n.stable.Join(all)
 	if c, ok := n.cfg.State.(compacter); ok {
-		c.Compact(n.stable)
+		// What is stable and lives here was live at each member at one moment: what anybody ended of
+		// it before it had seen all is known here.
+		c.Compact(c.Digest().Within(n.stable))
 	}
 }

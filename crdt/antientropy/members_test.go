@@ -373,3 +373,137 @@ func TestOldAnswerDoesNotFillAHole(t *testing.T) {
 	require.True(t, c.sets[2].Contains(3))
 	require.False(t, c.nodes[2].Ready().Stable.Seen(crdt.Dot{Node: 2, N: 1}))
 }
+
+// hits counts in a map, and keeps beside it the events that it counts in a set: both are reset
+// together, so whatever was seen, lost, fused or forgotten, they agree.
+type hits struct {
+	count *crdt.Map[string, *crdt.Counter]
+	each  *crdt.Set[int]
+}
+
+// A count in a map is right wherever nodes are equal, while they fuse what is stable, resets race with
+// additions, messages are lost and doubled, members die and are retired, and newcomers come.
+func TestCountsStayRightWhileStableEventsAreFused(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 4).Draw(t, "nodes")
+		cfg := antientropy.Config{
+			Mesh: true, StableTicks: rapid.IntRange(1, 3).Draw(t, "stable ticks"), ProbeTicks: 4,
+			BufferBytes: rapid.SampledFrom([]int{0, 300}).Draw(t, "buffer"),
+		}
+		c := newCluster(t, 0, rapid.Uint64().Draw(t, "seed"), cfg, everybody)
+		c.refused = antientropy.ErrRetired
+		c.loss = rapid.SampledFrom([]float64{0, 0.1, 0.4}).Draw(t, "loss")
+		c.dup = rapid.SampledFrom([]float64{0, 0.3}).Draw(t, "dup")
+		stores := map[crdt.ReplicaID]*crdt.Store{}
+		all := map[crdt.ReplicaID]hits{}
+		come := func() {
+			id := crdt.ReplicaID(len(c.ids) + 1)
+			s := crdt.NewStore(id)
+			stores[id] = s
+			all[id] = hits{crdt.At[*crdt.Map[string, *crdt.Counter]](s, "count"), crdt.At[*crdt.Set[int]](s, "each")}
+			cfg.Self, cfg.State, cfg.Seed = id, s, uint64(id)
+			c.nodes[id] = antientropy.NewNode(cfg)
+			for _, other := range c.ids {
+				c.nodes[id].AddPeer(other)
+				c.nodes[other].AddPeer(id)
+			}
+			c.ids = append(c.ids, id)
+		}
+		for range n {
+			come()
+		}
+		counted := 0
+		who := func(t *rapid.T) crdt.ReplicaID { return rapid.SampledFrom(c.alive()).Draw(t, "who") }
+		settle := func(t *rapid.T) {
+			clear(c.cut)
+			loss := c.loss
+			c.loss = min(c.loss, 0.1)
+			equal := func() bool {
+				return !slices.ContainsFunc(c.alive(), func(id crdt.ReplicaID) bool {
+					return stores[id].Fingerprint() != stores[c.alive()[0]].Fingerprint()
+				})
+			}
+			for range 20 { // and what is stable is fused
+				c.tick()
+			}
+			for i := 0; !equal(); i++ {
+				require.Less(t, i, 600, "not equal")
+				c.tick()
+			}
+			for _, id := range c.alive() {
+				require.Equal(t, int64(all[id].each.Len()), all[id].count.At("k").Value(), "at node %d", id)
+			}
+			c.loss = loss
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"count": func(t *rapid.T) {
+				id := who(t)
+				for range rapid.IntRange(1, 5).Draw(t, "times") {
+					counted++
+					stores[id].Update(func() {
+						all[id].count.At("k").Add(1)
+						all[id].each.Add(counted)
+					})
+				}
+			},
+			"reset": func(t *rapid.T) {
+				id := who(t)
+				stores[id].Update(func() {
+					all[id].count.Remove("k")
+					all[id].each.Remove(all[id].each.Sorted()...)
+				})
+			},
+			"tick":  func(t *rapid.T) { c.tick() },
+			"ticks": func(t *rapid.T) { c.tick(); c.tick(); c.tick() },
+			"cut":   func(t *rapid.T) { c.cut[who(t)] = 1 },
+			"heal":  func(t *rapid.T) { clear(c.cut) },
+			"die and retire": func(t *rapid.T) {
+				if len(c.alive()) > 2 {
+					gone := who(t)
+					c.down[gone] = true
+					c.nodes[who(t)].Retire(gone)
+				}
+			},
+			"come": func(t *rapid.T) {
+				if len(c.ids) < 6 {
+					come()
+					id := c.ids[len(c.ids)-1]
+					clear(c.cut)
+					for r := c.nodes[id].Read(antientropy.One); !c.await(id, r); {
+					}
+				}
+			},
+			"settle": settle,
+		})
+		settle(t)
+	})
+}
+
+func TestOldCountsAreFused(t *testing.T) {
+	c := newCluster(t, 0, 1, antientropy.Config{}, everybody)
+	counts := map[crdt.ReplicaID]*crdt.Map[string, *crdt.Counter]{}
+	for id := crdt.ReplicaID(1); id <= 3; id++ {
+		m := crdt.Open[*crdt.Map[string, *crdt.Counter]](id)
+		counts[id] = m
+		c.nodes[id] = antientropy.NewNode(antientropy.Config{Self: id, State: m.Store(), Seed: uint64(id), Mesh: true, StableTicks: 5})
+		c.ids = append(c.ids, id)
+	}
+	for _, id := range c.ids {
+		for _, other := range c.ids {
+			c.nodes[id].AddPeer(other)
+		}
+	}
+	for range 200 {
+		for _, id := range c.ids {
+			counts[id].At("k").Add(1)
+		}
+		c.tick()
+	}
+	for range 30 {
+		c.tick()
+	}
+	for _, id := range c.ids {
+		require.Equal(t, int64(600), counts[id].At("k").Value())
+		require.Less(t, counts[id].State().Len(), 200, "600 events were counted")
+	}
+}

@@ -29,8 +29,8 @@ type State interface {
 type Config struct {
 	// Self names this node to its peers; best the name of the replica that State is.
 	Self crdt.ReplicaID
-	// State is what is replicated. If it has a method Compact(crdt.Digest) int as a [crdt.Store]
-	// has, it is called with what is stable, whenever that has grown. If it has a method
+	// State is what is replicated. If it has methods Digest and Compact as a [crdt.Store] has,
+	// it is compacted by what is stable, when that has grown. If it has a method
 	// Observe(func(crdt.Change)) func(), changes are collected for [Ready].Changes.
 	State State
 	// Seed makes the node's choices. The same seed and calls give the same bytes. It must differ
@@ -129,6 +129,8 @@ type Node struct {
 	retired []crdt.ReplicaID
 	stable  crdt.Digest
 	dirty   bool // more may be stable
+	// settleTick is when to find out again.
+	settleTick int
 
 	waiting []pending
 	done    []Ticket
@@ -203,10 +205,7 @@ func (n *Node) Tick() {
 			n.sendProbe(p, flags)
 		}
 	}
-	if n.dirty {
-		n.dirty = false
-		n.settle()
-	}
+	n.settle()
 }
 
 // ErrUnknownPeer is what [Node.Step] returns for a message from who is no peer.
