@@ -65,7 +65,8 @@ func (b *Bits) all() []uint64 {
 	return b.words
 }
 
-// All yields the numbers, ascending.
+// All yields the numbers, ascending. Each stays in, a monotone read; that there are no others
+// is a snapshot.
 func (b *Bits) All() iter.Seq[uint] {
 	return func(yield func(uint) bool) {
 		for i, w := range b.all() {

@@ -98,13 +98,13 @@ func (b *Bloom) at(h uint64) (word, bit uint64) {
 // stays, while false is a snapshot.
 func (b *Bloom) Has(element []byte) bool { return b.HasHash(hashBytes(element)) }
 
-// HasString is Has for a string.
+// HasString is [Bloom.Has] for a string.
 func (b *Bloom) HasString(element string) bool { return b.HasHash(hashString(element)) }
 
-// HasUint64 is Has for a number.
+// HasUint64 is [Bloom.Has] for a number.
 func (b *Bloom) HasUint64(element uint64) bool { return b.HasHash(hashUint64(element)) }
 
-// HasHash is Has for an element's hash.
+// HasHash is [Bloom.Has] for an element's hash.
 func (b *Bloom) HasHash(h uint64) bool {
 	if b == nil || b.k == 0 {
 		return b.IsFull()
@@ -123,7 +123,8 @@ func (b *Bloom) HasHash(h uint64) bool {
 // taken for a member. True is a monotone read, it stays.
 func (b *Bloom) IsFull() bool { return b != nil && b.full }
 
-// Bits returns the number of bits, a multiple of 64, and of hashes: 0 if there are none yet.
+// Bits returns the number of bits, a multiple of 64, and of hashes: 0 if there are none yet. It is
+// a snapshot read.
 func (b *Bloom) Bits() (n uint64, hashes int) {
 	if b == nil {
 		return 0, 0

@@ -71,7 +71,7 @@ func (s *BoundedSet[E]) Has(e E) bool {
 // IsOver reports whether there were more elements than the limit. True is a monotone read.
 func (s *BoundedSet[E]) IsOver() bool { return s != nil && s.over }
 
-// Limit returns the limit, 0 for none.
+// Limit returns the limit, 0 for none. It is a snapshot read: a lower one may come.
 func (s *BoundedSet[E]) Limit() int {
 	if s == nil {
 		return 0
@@ -87,7 +87,7 @@ func (s *BoundedSet[E]) Len() int {
 	return len(s.m)
 }
 
-// All yields the elements that are kept, in no particular order.
+// All yields the elements that are kept, in no particular order. It is a snapshot read.
 func (s *BoundedSet[E]) All() iter.Seq[E] {
 	if s == nil {
 		return func(func(E) bool) {}
@@ -95,7 +95,8 @@ func (s *BoundedSet[E]) All() iter.Seq[E] {
 	return maps.Keys(s.m)
 }
 
-// Sorted returns the elements that are kept as a new slice, in the order of [Set.Sorted].
+// Sorted returns the elements that are kept as a new slice, in the order of [Set.Sorted]. It is a
+// snapshot read.
 func (s *BoundedSet[E]) Sorted() []E {
 	return sorted(slices.AppendSeq(make([]E, 0, s.Len()), s.All()))
 }

@@ -187,8 +187,9 @@ func (c *Cell[L]) next(h *handler[L]) (delta L, ok bool) {
 	return delta, true
 }
 
-// Freeze ends the growth and returns a copy of the state, which is final. Frozen again, it
-// returns the same. Those who wait for more get [ErrFrozen].
+// Freeze ends the growth and returns a copy of the state, which is final: a snapshot read that
+// nothing revokes, but which depends on what came before. Frozen again, it returns the same. Those
+// who wait for more get [ErrFrozen].
 func (c *Cell[L]) Freeze() L {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -189,7 +189,7 @@ func (s *HyperLogLog) reduce(p uint8) {
 	s.settle()
 }
 
-// Precision returns the precision, 0 for none.
+// Precision returns the precision, 0 for none. It is a snapshot read: a lower one may come.
 func (s *HyperLogLog) Precision() int {
 	if s == nil {
 		return 0
@@ -198,7 +198,7 @@ func (s *HyperLogLog) Precision() int {
 }
 
 // StdError returns the standard error of the estimate relative to it: 1.04/√2^precision. It
-// holds for registers; a list is far more exact.
+// holds for registers; a list is far more exact. It is a snapshot read, as the precision is.
 func (s *HyperLogLog) StdError() float64 {
 	p := cmp.Or(s.Precision(), DefaultPrecision)
 	return 1.04 / math.Sqrt(float64(uint64(1)<<p))

@@ -109,7 +109,8 @@ func (s *IntSet) Len() int {
 	return s.n
 }
 
-// All yields the numbers in no particular order. Nothing may be added meanwhile.
+// All yields the numbers in no particular order. Nothing may be added meanwhile. Each stays in,
+// a monotone read; that there are no others is a snapshot.
 func (s *IntSet) All() iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		if s == nil || s.zero && !yield(0) {
@@ -123,7 +124,7 @@ func (s *IntSet) All() iter.Seq[uint64] {
 	}
 }
 
-// Sorted returns the numbers as a new slice, ascending.
+// Sorted returns the numbers as a new slice, ascending. It is a snapshot read.
 func (s *IntSet) Sorted() []uint64 {
 	all := slices.AppendSeq(make([]uint64, 0, s.Len()), s.All())
 	slices.Sort(all)

@@ -88,7 +88,8 @@ func (s *KMV) hashes() []uint64 {
 	return s.hs
 }
 
-// K returns how many hashes are kept at most, 0 for none yet.
+// K returns how many hashes are kept at most, 0 for none yet. It is a snapshot read: a lower one
+// may come.
 func (s *KMV) K() int {
 	if s == nil {
 		return 0
@@ -96,7 +97,8 @@ func (s *KMV) K() int {
 	return s.k
 }
 
-// StdError returns the standard error of the estimate relative to it: 1/√(k−2).
+// StdError returns the standard error of the estimate relative to it: 1/√(k−2). It is a snapshot
+// read, as k is.
 func (s *KMV) StdError() float64 { return 1 / math.Sqrt(float64(cmp.Or(s.K(), DefaultK)-2)) }
 
 // theta returns below which part of all hashes the sketch has all that were added.
@@ -117,7 +119,7 @@ func (s *KMV) Estimate() float64 {
 }
 
 // Bounds returns between which numbers the estimate's truth lies, give or take so many
-// standard errors: with 2 of them in 95 of 100 cases.
+// standard errors: with 2 of them in 95 of 100 cases. It is a snapshot read.
 func (s *KMV) Bounds(errors float64) (low, high float64) {
 	n := s.Estimate()
 	if !s.isFull() {

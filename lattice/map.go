@@ -79,7 +79,8 @@ func (m *Map[K, V]) Len() int {
 }
 
 // All yields the keys and values in no particular order; the values are to be read only, as
-// with Get. As with a Go map, what is put meanwhile may or may not be seen.
+// with Get. As with a Go map, what is put meanwhile may or may not be seen. It is
+// a snapshot read; that there is such a key, with such a value or more, is monotone.
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		if m == nil {
@@ -93,7 +94,7 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
-// SortedKeys returns the keys as a new slice, in the order of [Set.Sorted].
+// SortedKeys returns the keys as a new slice, in the order of [Set.Sorted]. It is a snapshot read.
 func (m *Map[K, V]) SortedKeys() []K { return sorted(m.keys()) }
 
 func (m *Map[K, V]) keys() []K {

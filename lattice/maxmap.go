@@ -118,7 +118,8 @@ func (m *MaxMap[K, T]) Len() int {
 	return m.n
 }
 
-// All yields the keys and values in no particular order. Nothing may be put meanwhile.
+// All yields the keys and values in no particular order. Nothing may be put meanwhile. It is a
+// snapshot read; that there is such a key, with such a value or more, is monotone.
 func (m *MaxMap[K, T]) All() iter.Seq2[K, T] {
 	return func(yield func(K, T) bool) {
 		if m == nil {
@@ -132,7 +133,8 @@ func (m *MaxMap[K, T]) All() iter.Seq2[K, T] {
 	}
 }
 
-// Entries returns the keys and values as a new slice, in ascending order of keys.
+// Entries returns the keys and values as a new slice, in ascending order of keys. It is a snapshot
+// read.
 func (m *MaxMap[K, T]) Entries() []Entry[K, T] {
 	es := make([]Entry[K, T], 0, m.Len())
 	for k, v := range m.All() {

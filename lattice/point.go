@@ -7,7 +7,8 @@ import (
 	"github.com/go-calm/calm/internal/wire"
 )
 
-// Point is the lattice of one state, which is both bottom and top: there is nothing to merge.
+// Point is the lattice of one state, the zero value, which is both bottom and top: there is
+// nothing to merge.
 // It stands where a composition asks for a lattice that a program has no use for: in
 // [Lex] it leaves the key, in [WithTop] a flag, in a [Pair] the other part.
 //

@@ -60,7 +60,8 @@ func (p *Prefix[E]) At(i int) (e E, ok bool) {
 	return p.es[i], true
 }
 
-// All yields the elements that are there when it is called, with their indexes.
+// All yields the elements that are there when it is called, with their indexes. It is a snapshot
+// read; of each, [Prefix.At] says what is monotone.
 func (p *Prefix[E]) All() iter.Seq2[int, E] {
 	if p == nil {
 		return func(func(int, E) bool) {}

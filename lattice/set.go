@@ -64,7 +64,7 @@ func (s *Set[E]) Len() int {
 }
 
 // All yields the elements in no particular order. As with a map, what is added meanwhile may
-// or may not be seen.
+// or may not be seen. Each stays in, a monotone read; that there are no others is a snapshot.
 func (s *Set[E]) All() iter.Seq[E] {
 	return func(yield func(E) bool) {
 		if s == nil {
@@ -79,7 +79,7 @@ func (s *Set[E]) All() iter.Seq[E] {
 }
 
 // Sorted returns the elements as a new slice: numbers, strings and bools in their natural
-// order, others by their encoded or else their printed form.
+// order, others by their encoded or else their printed form. It is a snapshot read.
 func (s *Set[E]) Sorted() []E {
 	return sorted(slices.AppendSeq(make([]E, 0, s.Len()), s.All()))
 }

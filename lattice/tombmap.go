@@ -89,7 +89,8 @@ func (m *TombMap[K, V]) Len() int {
 	return len(m.live)
 }
 
-// All yields the keys that have a value in no particular order; the values are to be read only.
+// All yields the keys that have a value in no particular order; the values are to be read only. It
+// is a snapshot read.
 func (m *TombMap[K, V]) All() iter.Seq2[K, V] {
 	if m == nil {
 		return func(func(K, V) bool) {}
@@ -97,7 +98,8 @@ func (m *TombMap[K, V]) All() iter.Seq2[K, V] {
 	return maps.All(m.live)
 }
 
-// SortedKeys returns the keys that have a value as a new slice, in the order of [Set.Sorted].
+// SortedKeys returns the keys that have a value as a new slice, in the order of [Set.Sorted]. It is
+// a snapshot read.
 func (m *TombMap[K, V]) SortedKeys() []K { return sorted(m.keys()) }
 
 func (m *TombMap[K, V]) keys() []K {

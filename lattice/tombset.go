@@ -55,10 +55,10 @@ func (s *TombSet[E]) Removed(e E) bool { return s.tombs().Removed(e) }
 // Len returns how many elements there are, a snapshot read.
 func (s *TombSet[E]) Len() int { return s.tombs().Len() }
 
-// All yields the elements in no particular order.
+// All yields the elements in no particular order. It is a snapshot read.
 func (s *TombSet[E]) All() iter.Seq[E] { return slices.Values(s.tombs().keys()) }
 
-// Sorted returns the elements as a new slice, in the order of [Set.Sorted].
+// Sorted returns the elements as a new slice, in the order of [Set.Sorted]. It is a snapshot read.
 func (s *TombSet[E]) Sorted() []E { return s.tombs().SortedKeys() }
 
 // Clone returns a copy that shares nothing with s.

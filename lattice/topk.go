@@ -95,7 +95,7 @@ func (t *TopK[E, S]) entries() []Entry[E, S] {
 	return t.es
 }
 
-// K returns the bound, 0 for none.
+// K returns the bound, 0 for none. It is a snapshot read: a lower one may come.
 func (t *TopK[E, S]) K() int {
 	if t == nil {
 		return 0
@@ -103,7 +103,7 @@ func (t *TopK[E, S]) K() int {
 	return t.k
 }
 
-// Len returns how many elements are on the board.
+// Len returns how many elements are on the board, a snapshot read.
 func (t *TopK[E, S]) Len() int { return len(t.entries()) }
 
 // Score returns the score of e, and whether e is on the board. It is a snapshot read.

@@ -67,7 +67,8 @@ func (v *Vec[V]) Len() int {
 	return len(v.vs)
 }
 
-// All yields the indexes below Len and their values, to be read only.
+// All yields the indexes below Len and their values, to be read only. It is a snapshot read; that
+// a value is such or more is monotone.
 func (v *Vec[V]) All() iter.Seq2[int, V] {
 	return func(yield func(int, V) bool) {
 		for i := range v.Len() {
