@@ -9,8 +9,9 @@ import (
 	"github.com/go-calm/calm/internal/wire"
 )
 
-// Triple is three lattices side by side, each growing on its own: a [Pair] of three. The zero
-// value is bottom.
+// Triple is three lattices side by side, each growing on its own: a [Pair] of three.
+//
+// The zero value is bottom.
 type Triple[A Lattice[A], B Lattice[B], C Lattice[C]] struct {
 	First  A
 	Second B
