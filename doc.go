@@ -26,6 +26,7 @@
 //	keep any of these by key, nested                         crdt.Map
 //	keep a record of several of these                        crdt.OpenStruct
 //	change several of them in one step                       crdt.Store
+//	keep a replica in files, across crashes                  journal.Open
 //	keep replicas equal over any transport                   antientropy.Node
 //	test that what I built of them converges                 crdttest.Run
 //

@@ -42,9 +42,10 @@ var floors = map[string]floor{
 	"crdt":                 {1, []string{"clock", "lattice"}},
 	"lattice/latticetest":  {1, []string{"lattice"}},
 	"backpressure/loadsim": {1, []string{"backpressure"}},
+	"crdt/journal":         {2, []string{"crdt", "clock", "lattice"}},
 	"crdt/antientropy":     {2, []string{"crdt", "clock", "lattice"}},
 	"shard/entity":         {2, []string{"shard", "backpressure"}},
-	"crdt/crdttest":        {3, []string{"crdt", "crdt/antientropy", "clock", "lattice", "lattice/latticetest"}},
+	"crdt/crdttest":        {3, []string{"crdt", "crdt/antientropy", "crdt/journal", "clock", "lattice", "lattice/latticetest"}},
 }
 
 // platforms are listed one by one: a file for one system may import what the
