@@ -28,28 +28,32 @@ type Config struct {
 	Join    []string        // addresses of others
 	Key     []byte          // encrypts what is said: 16, 24 or 32 bytes, or none
 	Network *cutnet.Network // may be cut
-	// Persist keeps what changed, before anybody else hears of it, so that a process that is killed
-	// can come back under the same name. If it fails, the replica says nothing any more.
-	Persist func([]crdt.Delta) error
+	// Receive takes what other programs' Send and Broadcast sent, if it is set. It is called as Do
+	// calls its function: it may read and change the store, and send.
+	Receive func(r *Replica, from crdt.ReplicaID, msg []byte)
 	Log     io.Writer // memberlist's own
 }
+
+// The kinds of messages.
+const (
+	kindState byte = 1 // of the anti-entropy
+	kindOther byte = 2 // of the program
+)
 
 const (
 	tickEvery = 25 * time.Millisecond
 	inboxLen  = 1024
-	kind      = 1 // of all messages
 )
 
 // Replica is a running one. It may be used concurrently.
 type Replica struct {
 	store *crdt.Store
+	other func(r *Replica, from crdt.ReplicaID, msg []byte)
 	agent *gossip.Agent
 	inbox *backpressure.Queue[received]
 
 	mu      sync.Mutex // guards the store, and what follows
 	engine  *antientropy.Node
-	persist func([]crdt.Delta) error
-	broken  error // what persist failed with
 	peers   map[crdt.ReplicaID]gossip.Peer
 	changed chan struct{} // closed when the store changes
 
@@ -60,6 +64,7 @@ type Replica struct {
 
 type received struct {
 	from crdt.ReplicaID
+	kind byte
 	msg  []byte
 }
 
@@ -71,7 +76,7 @@ func Start(cfg Config) (*Replica, error) {
 		engine: antientropy.NewNode(antientropy.Config{
 			Self: cfg.Store.ID(), State: cfg.Store, Seed: uint64(crdt.NewReplicaID()), Mesh: true, ResendTicks: 8,
 		}),
-		persist: cfg.Persist,
+		other:   cfg.Receive,
 		peers:   map[crdt.ReplicaID]gossip.Peer{},
 		changed: make(chan struct{}),
 	}
@@ -93,16 +98,13 @@ func Start(cfg Config) (*Replica, error) {
 // Addr is where the others reach it.
 func (r *Replica) Addr() string { return r.agent.Addr() }
 
-// Do calls f, which may read and change the store. When Do returns nil, what f changed is kept and
-// on its way. An error of f is returned as it is; what f changed before it stays changed.
+// Do calls f, which may read and change the store, and returns its error. What f changed is on its
+// way then.
 func (r *Replica) Do(f func() error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := f()
 	r.pump()
-	if err == nil {
-		err = r.broken
-	}
 	return err
 }
 
@@ -114,14 +116,14 @@ func (r *Replica) View(f func()) {
 }
 
 // Wait waits until f, which reads the store, holds. If f is a monotone read, it holds ever after. It
-// fails when ctx is done, the replica is closed, or what changed cannot be kept.
+// fails when ctx is done or the replica is closed.
 func (r *Replica) Wait(ctx context.Context, f func() bool) error {
 	for {
 		r.mu.Lock()
-		holds, changed, broken := f(), r.changed, r.broken
+		holds, changed := f(), r.changed
 		r.mu.Unlock()
-		if holds || broken != nil {
-			return broken
+		if holds {
+			return nil
 		}
 		select {
 		case <-changed:
@@ -150,6 +152,12 @@ func (r *Replica) Peers() (all []gossip.Peer) {
 	return all
 }
 
+// Send sends a message to another program's Receive. It may get lost.
+func (r *Replica) Send(to crdt.ReplicaID, msg []byte) { r.agent.Send(to, kindOther, msg) }
+
+// Broadcast sends a message to all others.
+func (r *Replica) Broadcast(msg []byte) { r.agent.Broadcast(kindOther, msg) }
+
 // Traffic counts what was sent.
 func (r *Replica) Traffic() cutnet.Stats { return r.agent.Traffic() }
 
@@ -162,24 +170,15 @@ func (r *Replica) Close() error {
 	return err
 }
 
-// pump keeps and sends what is new. r.mu is held.
+// pump sends what is new. r.mu is held.
 func (r *Replica) pump() {
-	if r.broken != nil {
-		return
-	}
 	ready := r.engine.Ready()
 	if len(ready.Persist) > 0 {
-		if r.persist != nil {
-			r.broken = r.persist(ready.Persist)
-		}
 		close(r.changed)
 		r.changed = make(chan struct{})
-		if r.broken != nil {
-			return
-		}
 	}
 	for _, m := range ready.Messages {
-		r.agent.Send(m.To, kind, m.Message)
+		r.agent.Send(m.To, kindState, m.Message)
 	}
 	r.engine.Advance(ready)
 }
@@ -210,7 +209,12 @@ func (r *Replica) receive() {
 		}
 		r.mu.Lock()
 		for _, m := range batch[:n] {
-			_ = r.engine.Step(m.from, m.msg) // what is refused counts as lost
+			switch {
+			case m.kind == kindState:
+				_ = r.engine.Step(m.from, m.msg) // what is refused counts as lost
+			case r.other != nil:
+				r.other(r, m.from, m.msg)
+			}
 		}
 		r.pump()
 		r.mu.Unlock()
@@ -222,8 +226,8 @@ func (r *Replica) receive() {
 type handler struct{ *Replica }
 
 // Receive implements [gossip.Handler].
-func (h handler) Receive(from crdt.ReplicaID, _ byte, msg []byte) {
-	_ = h.inbox.TryPut(received{from, msg}) // closed, at the end
+func (h handler) Receive(from crdt.ReplicaID, kind byte, msg []byte) {
+	_ = h.inbox.TryPut(received{from, kind, msg}) // closed, at the end
 }
 
 // PeerUp implements [gossip.Handler].

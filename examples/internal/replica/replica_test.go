@@ -56,42 +56,26 @@ func TestReplicasBecomeEqual(t *testing.T) {
 	require.Positive(t, a.Traffic().PacketsSent)
 }
 
-// TestNobodyHearsOfWhatIsNotKept: what could not be written stays here.
-func TestNobodyHearsOfWhatIsNotKept(t *testing.T) {
-	full := errors.New("disk full")
-	var kept []crdt.Delta
-	var fail error
-	a, sa := start(t, 1, Config{Persist: func(ds []crdt.Delta) error {
-		if fail != nil {
-			return fail
-		}
-		kept = append(kept, ds...)
-		return nil
+// TestMessages: what Receive changes and sends is on its way when it returns.
+func TestMessages(t *testing.T) {
+	got := make(chan string, 100)
+	a, sa := start(t, 1, Config{Receive: func(_ *Replica, _ crdt.ReplicaID, msg []byte) { got <- string(msg) }})
+	heard := crdt.NewSet[string](2)
+	b, err := Start(Config{Store: heard.Store(), Bind: "127.0.0.1:0", Join: []string{a.Addr()}, Receive: func(r *Replica, from crdt.ReplicaID, msg []byte) {
+		heard.Add(string(msg))
+		r.Send(from, append(msg, '!'))
 	}})
-	b, sb := start(t, 2, Config{Join: []string{a.Addr()}})
+	require.NoError(t, err)
+	defer b.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	require.NoError(t, a.Do(add(sa, "x")))
-	require.NoError(t, b.Wait(ctx, func() bool { return sb.Contains("x") }))
-	again := crdt.NewSet[string](3)
-	a.View(func() {
-		for _, d := range kept {
-			_, err := again.Merge(d)
-			require.NoError(t, err)
-		}
-		fail = full
-	})
-	require.Equal(t, []string{"x"}, again.Sorted())
-
-	require.ErrorIs(t, a.Do(add(sa, "y")), full)
-	require.ErrorIs(t, a.Do(func() error { return nil }), full)
-	require.NoError(t, b.Do(add(sb, "z")))
-	require.Eventually(t, func() (has bool) { // as much talk as it takes
-		a.View(func() { has = sa.Contains("z") })
-		return has
+	require.Eventually(t, func() bool { // packets get lost
+		a.Broadcast([]byte("hello"))
+		return len(got) > 0
 	}, patience, poll)
-	b.View(func() { require.False(t, sb.Contains("y")) })
-	require.ErrorIs(t, a.Wait(ctx, func() bool { return false }), full)
+	require.Equal(t, "hello!", <-got)
+	require.NoError(t, a.Wait(ctx, func() bool { return sa.Contains("hello") }))
+	b.View(func() { require.Equal(t, 1, heard.Len()) })
 }
 
 func TestErrorsPassThrough(t *testing.T) {
