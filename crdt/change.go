@@ -207,7 +207,7 @@ func (v *view) steps(i uint32) []step {
 	var steps []step
 	for i != 0 {
 		d := &v.defs[i]
-		steps = append(steps, step{d.shape, string(d.key)})
+		steps = append(steps, step{d.shape, string(v.bytes(d.key))})
 		i = d.parent
 	}
 	slices.Reverse(steps)

@@ -94,7 +94,7 @@ func (v *view) latest() clock.Timestamp {
 	at := clock.Timestamp(math.MinInt64)
 	for i := range v.items {
 		if k := v.defs[v.items[i].def].shape.kind; k == kindLWW || k == kindLWWElem {
-			at = max(at, timeOf(string(v.items[i].payload[:stampLen])))
+			at = max(at, timeOf(string(v.bytes(v.items[i].payload)[:stampLen])))
 		}
 	}
 	return at
@@ -182,11 +182,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // view is a delta, read. Its slices are reused from one reading to the next.
 type view struct {
-	root   shape
-	lanes  []viewLane
-	ranges []interval.Range
-	items  []item
-	defs   []def
+	b       []byte // what was read
+	trusted bool   // it was checked before
+	root    shape
+	lanes   []viewLane
+	ranges  []interval.Range
+	items   []item
+	defs    []def
+	schemas []*schema // set by a merge
+}
+
+// text is a part of what was read. Items and defs hold no pointers, so that a hundred thousand of
+// them cost the garbage collector nothing.
+type text struct{ from, len uint32 }
+
+func (v *view) bytes(t text) []byte { return v.b[t.from : t.from+t.len] }
+
+// text reads a length and that many bytes.
+func (v *view) text(r *wire.Reader) text {
+	p := r.Bytes()
+	return text{uint32(headerLen + r.Offset() - len(p)), uint32(len(p))}
 }
 
 type viewLane struct {
@@ -198,26 +213,26 @@ type viewLane struct {
 
 type item struct {
 	seq     uint64
-	payload []byte
+	payload text
 	def     uint32
 	fresh   bool // set by a merge: not yet seen here
 }
 
 // def is a node that a delta names. defs[0] is the root.
 type def struct {
-	key    []byte
+	key    text
 	parent uint32
+	slot   slot   // set by a merge
+	schema uint32 // set by a merge: index into view.schemas plus 1, 0 if nobody has opened the place
 	shape  shape
 	depth  uint8
 	known  bool // schema is set
-	slot   slot // set by a merge
-	schema *schema
 }
 
-// parse reads and checks a delta. With trusted bytes (made or checked here before) the checksum is
-// taken for granted.
+// parse reads and checks a delta. Bytes that are trusted (made or checked here before) are only read.
 func (v *view) parse(b []byte, check bool) error {
-	*v = view{lanes: v.lanes[:0], ranges: v.ranges[:0], items: v.items[:0], defs: v.defs[:0]}
+	v.b, v.trusted = b, !check
+	v.lanes, v.ranges, v.items, v.defs, v.schemas = v.lanes[:0], v.ranges[:0], v.items[:0], v.defs[:0], v.schemas[:0]
 	if uint64(len(b)) > math.MaxUint32 {
 		return fmt.Errorf("%w: a delta of %d bytes, at most 4 GiB can be read", ErrLimit, len(b))
 	}
@@ -232,7 +247,7 @@ func (v *view) parse(b []byte, check bool) error {
 		return fmt.Errorf("%w: the checksum does not match", ErrCorrupt)
 	}
 	v.root = shape{kind(b[3]), b[4]}
-	v.defs = append(v.defs, def{shape: v.root})
+	v.defs = append(v.defs, def{shape: v.root, slot: noSlot})
 	r := wire.NewReader(body[headerLen:])
 	n := r.Count(8)
 	ids := r.Take(8 * n)
@@ -284,17 +299,19 @@ func (v *view) lane(r *wire.Reader, id ReplicaID) {
 			r.Fail("more live events than bytes")
 			return
 		}
-		v.items = slices.Grow(v.items, n)
-		for seq := run.Lo; seq <= run.Hi; seq++ {
-			v.items = append(v.items, item{seq: seq})
+		at := len(v.items)
+		v.items = slices.Grow(v.items, n)[:at+n]
+		for i := range v.items[at:] {
+			v.items[at+i] = item{seq: run.Lo + uint64(i)}
 		}
 	}
 	l.item1 = len(v.items)
 	for i := l.item0; i < l.item1 && r.Err() == nil; {
 		i = v.group(r, i, l.item1)
 	}
-	for _, it := range v.items[l.item0:l.item1] {
-		if took := v.absorbed(&it); took.Hi > 0 && (took.Hi >= it.seq || !l.tells(v, took.Hi) || l.lives(v, took.Hi)) {
+	for k := l.item0; k < l.item1 && !v.trusted && r.Err() == nil; k++ {
+		it := &v.items[k]
+		if took := v.absorbed(it); took.Hi > 0 && (took.Hi >= it.seq || !l.tells(v, took.Hi) || l.lives(v, took.Hi)) {
 			r.Fail("an event that absorbed one that is not over")
 		}
 	}
@@ -336,9 +353,9 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 		}
 		v.defs = slices.Grow(v.defs, int(count))
 		for ; count > 0 && r.Err() == nil; count-- {
-			d := def{key: r.Bytes(), parent: uint32(ref), depth: parent.depth + 1, shape: sh}
-			if r.Err() == nil {
-				if err := checkChild(parent.shape, sh, d.key); err != nil {
+			d := def{key: v.text(r), parent: uint32(ref), depth: parent.depth + 1, shape: sh, slot: noSlot}
+			if !v.trusted && r.Err() == nil {
+				if err := checkChild(parent.shape, sh, v.bytes(d.key)); err != nil {
 					r.Fail("%v", err)
 				}
 			}
@@ -356,10 +373,10 @@ func (v *view) group(r *wire.Reader, i, end int) int {
 
 // absorbed returns the first and the last event that an event has absorbed, empty if there is none.
 func (v *view) absorbed(it *item) interval.Range {
-	if len(it.payload) == 0 {
+	if it.payload.len == 0 {
 		return interval.Range{}
 	}
-	return absorbed(v.defs[it.def].shape.kind, it.payload)
+	return absorbed(v.defs[it.def].shape.kind, v.bytes(it.payload))
 }
 
 // tells reports whether the delta tells of an event.
@@ -379,12 +396,12 @@ func (l *viewLane) lives(v *view, seq uint64) bool {
 func (v *view) content(r *wire.Reader, i int, payload bool) int {
 	it := &v.items[i]
 	if payload {
-		if it.payload = r.Bytes(); len(it.payload) == 0 {
+		if it.payload = v.text(r); it.payload.len == 0 {
 			r.Fail("an empty payload")
 		}
 	}
-	if r.Err() == nil {
-		if err := checkPayload(v.defs[it.def].shape, it.payload); err != nil {
+	if !v.trusted && r.Err() == nil {
+		if err := checkPayload(v.defs[it.def].shape, v.bytes(it.payload)); err != nil {
 			r.Fail("%v", err)
 		}
 	}

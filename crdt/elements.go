@@ -39,13 +39,28 @@ func (s *Elements[E]) element(e E) (slot, bool) {
 // writeEach makes one event at each element, in the place of those that were seen there.
 func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p string, ok bool)) Delta {
 	s.store.begin()
+	t := s.store.tree
+	set, exists := s.find()
 	for _, e := range es {
-		at, there := s.element(e)
-		if p, ok := payload(at, there); ok {
-			if !there {
-				at = s.store.tree.ensure(s.ensure(), s.leaf, keyOf(s.codec, e))
-			}
+		key := keyOf(s.codec, e)
+		h := hashOf(&t.table, set, s.leaf, key) // once, be the element there or not
+		at, there := noSlot, false
+		if exists {
+			at, there = find(t, h, set, s.leaf, key)
+		}
+		p, ok := payload(at, there)
+		switch {
+		case !ok:
+		case there:
 			s.store.write(at, p)
+		default:
+			if !exists {
+				set, exists = s.ensure(), true
+				h = hashOf(&t.table, set, s.leaf, key)
+			}
+			at = t.create(h, set, s.leaf)
+			t.at(at).key = key
+			s.store.mint(at, p)
 		}
 	}
 	return s.store.end()

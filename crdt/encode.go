@@ -22,8 +22,9 @@ type span struct{ from, to int }
 // encoder writes deltas. It is kept for its buffers.
 type encoder struct {
 	buf   []byte
-	named []slot // nodes named so far, in order: the number of named[i] is i+1
-	index []uint32
+	named []slot   // nodes named so far, in order: the number of named[i] is i+1
+	index []uint32 // of big ones instead: by slot, the number of a node, 0 if it is not named
+	count uint32   // of nodes named, if there is an index
 	chain []slot
 	head  []byte
 	past  []byte // what the next delta took the place of
@@ -49,19 +50,23 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 			live += sp.to - sp.from
 		}
 	}
-	e.named, e.index = e.named[:0], nil
+	e.named, e.index, e.count = e.named[:0], nil, 0
 	if live > 32 {
 		e.index = make([]uint32, s.tree.count)
+		b = slices.Grow(b, 20*live)
 	}
 	for i := range parts {
 		b = e.part(b, s, &parts[i])
 	}
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	e.buf = b
-	if cap(e.buf) > 1<<16 {
-		e.buf = nil // do not sit on the buffer of a rare big one
+	if cap(b) > 1<<16 { // do not sit on the buffer of a rare big one
+		e.buf = nil
+		if cap(b)-len(b) > len(b)/4 {
+			b = slices.Clone(b)
+		}
 		return Delta{b: slices.Clip(b), past: slices.Clone(e.past)}
 	}
+	e.buf = b
 	if len(e.past) == 0 {
 		return Delta{b: slices.Clone(b)}
 	}
@@ -137,7 +142,9 @@ func (e *encoder) number(s slot) (uint64, bool) {
 
 func (e *encoder) name(s slot) {
 	if e.index != nil {
-		e.index[s] = uint32(len(e.named) + 1)
+		e.count++
+		e.index[s] = e.count
+		return
 	}
 	e.named = append(e.named, s)
 }
@@ -152,13 +159,21 @@ type groupWriter struct {
 	form   uint64
 	parent slot
 	shape  shape
-	count  uint64
-	body   int // where the group's entries start in b; its head is put before them at the end
+	n      uint64 // events in the group
+	body   int    // where the group's entries start in b; its head is put before them at the end
 }
 
 func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
 	payload := ""
 	n := w.tree.at(s)
+	if w.n > 0 && w.form == formNew && n.leaf == 0 && n.parent == w.parent && n.shape == w.shape &&
+		len(n.key) < 0x80 && w.index != nil && w.index[s] == 0 { // nearly always, in a big set
+		w.n++
+		w.b = append(append(w.b, byte(len(n.key))), n.key...)
+		w.encoder.count++
+		w.index[s] = w.encoder.count
+		return
+	}
 	if n.leaf != 0 {
 		payload = w.tree.dot(s, laneIndex, seq).payload
 	}
@@ -170,7 +185,7 @@ func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
 	if payload != "" {
 		form |= formFlag
 	}
-	if w.count == 0 || w.form != form || !named && (w.parent != n.parent || w.shape != n.shape) {
+	if w.n == 0 || w.form != form || !named && (w.parent != n.parent || w.shape != n.shape) {
 		w.flush()
 		w.form, w.parent, w.shape = form, n.parent, n.shape
 		if !named {
@@ -178,7 +193,7 @@ func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
 		}
 		w.body = len(w.b)
 	}
-	w.count++
+	w.n++
 	if named {
 		w.b = binary.AppendUvarint(w.b, ref)
 	} else {
@@ -215,15 +230,15 @@ func (w *groupWriter) path(s slot) {
 
 // flush puts the head of the current group before its entries.
 func (w *groupWriter) flush() {
-	if w.count == 0 {
+	if w.n == 0 {
 		return
 	}
-	w.head = binary.AppendUvarint(w.head[:0], w.count<<formBits|w.form)
+	w.head = binary.AppendUvarint(w.head[:0], w.n<<formBits|w.form)
 	if w.form&^formFlag == formNew {
 		ref, _ := w.number(w.parent)
 		w.head = binary.AppendUvarint(w.head, ref)
 		w.head = append(w.head, byte(w.shape.kind), w.shape.codec)
 	}
 	w.b = slices.Insert(w.b, w.body, w.head...)
-	w.count = 0
+	w.n = 0
 }

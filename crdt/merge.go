@@ -3,6 +3,8 @@ package crdt
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -14,6 +16,8 @@ type merger struct {
 	over    []located // events that live here and are over
 	gained  []part    // what was new, filled only for Learn
 	absorbs bool      // some of what is new has absorbed others
+	keys    keeper
+	known   known
 }
 
 // Merge takes in what a delta tells and reports whether anything was new. It is commutative,
@@ -39,21 +43,55 @@ func (s *Store) merge(d Delta, learn bool) (fresh Delta, changed bool, err error
 		panic("crdt: Merge inside Update")
 	}
 	m := &s.merger
-	defer m.shrink(s)
+	h, known := m.known.find(s, d)
+	if known {
+		return Delta{}, false, nil
+	}
 	if err := m.view.parse(d.b, false); err != nil {
 		return Delta{}, false, err // cannot be: a Delta holds what was checked
 	}
-	if err := m.check(s); err != nil {
-		return Delta{}, false, err
+	if err = m.check(s); err == nil {
+		err = m.log(s, d)
 	}
-	if err := m.log(s, d); err != nil {
-		return Delta{}, false, err
+	if err == nil {
+		if len(s.watch.observers) > 0 {
+			m.look(s)
+		}
+		fresh, changed = m.apply(s, learn)
+		m.known.add(h)
 	}
-	if len(s.watch.observers) > 0 {
-		m.look(s)
-		defer s.tell(false)
+	m.shrink(s)
+	if err == nil && len(s.watch.observers) > 0 {
+		s.tell(false)
 	}
-	return m.apply(s, learn)
+	return fresh, changed, err
+}
+
+// known is the big deltas that were merged last. A state only grows, so merging one of them again
+// changes nothing. They are known by a hash that is keyed by the store's own secret: nobody can make
+// two deltas of one hash, and by chance it happens once in 2⁶⁴ times.
+type known struct {
+	hashes [4]uint64
+	next   int
+}
+
+// big is how long a delta is, in bytes, if looking it up costs little beside reading it.
+const big = 4 << 10
+
+// find returns the hash of a delta, 0 if it is small, and whether the delta is known.
+func (k *known) find(s *Store, d Delta) (h uint64, ok bool) {
+	if len(d.b) < big {
+		return 0, false
+	}
+	h = maphash.Bytes(s.tree.table.seed, d.b) | 1
+	return h, slices.Contains(k.hashes[:], h)
+}
+
+func (k *known) add(h uint64) {
+	if h != 0 {
+		k.hashes[k.next%len(k.hashes)] = h
+		k.next++
+	}
 }
 
 // check compares the delta with the store, changes neither, and marks what is new.
@@ -62,10 +100,8 @@ func (m *merger) check(s *Store) error {
 	if have := s.tree.at(rootSlot).shape; have != v.root {
 		return &SchemaError{Path: "the root", Have: describe(have), Got: describe(v.root)}
 	}
-	for i := range v.defs {
-		v.defs[i].slot = noSlot
-	}
-	v.defs[0].slot, v.defs[0].schema, v.defs[0].known = rootSlot, s.schema, true
+	v.defs[0].slot, v.defs[0].known = rootSlot, true
+	v.setSchema(&v.defs[0], s.schema)
 	m.over, m.absorbs = m.over[:0], false
 	for i := range v.lanes {
 		if err := m.checkLane(s, &v.lanes[i]); err != nil {
@@ -149,7 +185,7 @@ func (m *merger) same(s *Store, laneIndex uint32, it *item, at slot) bool {
 	if n.leaf != 0 {
 		payload = s.tree.dot(at, laneIndex, it.seq).payload
 	}
-	return string(it.payload) == payload && m.view.match(s.tree, it.def, at)
+	return string(m.view.bytes(it.payload)) == payload && m.view.match(s.tree, it.def, at)
 }
 
 // match reports whether a node named by the delta is the node at a slot, and remembers it if so.
@@ -160,7 +196,7 @@ func (v *view) match(t *tree, i uint32, at slot) bool {
 			return d.slot == at
 		}
 		n := t.at(at)
-		if d.shape != n.shape || string(d.key) != n.key {
+		if d.shape != n.shape || string(v.bytes(d.key)) != n.key {
 			return false
 		}
 		// Remembered before the ancestors are compared: a mismatch ends the merge anyway.
@@ -169,13 +205,31 @@ func (v *view) match(t *tree, i uint32, at slot) bool {
 	}
 }
 
+// schema returns the type that a node was opened as, nil if it was not.
+func (v *view) schema(d *def) *schema {
+	if d.schema == 0 {
+		return nil
+	}
+	return v.schemas[d.schema-1]
+}
+
+func (v *view) setSchema(d *def, sc *schema) {
+	if sc == nil {
+		return
+	}
+	if n := len(v.schemas); n == 0 || v.schemas[n-1] != sc {
+		v.schemas = append(v.schemas, sc)
+	}
+	d.schema = uint32(len(v.schemas))
+}
+
 // checkItem compares an event with the types that the store was opened with.
 func (v *view) checkItem(it *item) error {
 	if err := v.checkSchema(it.def); err != nil {
 		return err
 	}
-	if sc := v.defs[it.def].schema; sc != nil {
-		if err := sc.checkPayload(it.payload); err != nil {
+	if sc := v.schema(&v.defs[it.def]); sc != nil {
+		if err := sc.checkPayload(v.bytes(it.payload)); err != nil {
 			return &SchemaError{Path: v.path(it.def), Have: describe(sc.shape), Got: "value of another type (" + err.Error() + ")"}
 		}
 	}
@@ -188,9 +242,9 @@ func (v *view) path(i uint32) string {
 		return "the root"
 	}
 	d := &v.defs[i]
-	key := fmt.Sprintf("%q", d.key)
+	key := fmt.Sprintf("%q", v.bytes(d.key))
 	if v.defs[d.parent].shape.kind == kindStruct {
-		if tag, n := binary.Uvarint(d.key); n > 0 {
+		if tag, n := binary.Uvarint(v.bytes(d.key)); n > 0 {
 			key = fmt.Sprintf("field %d", tag)
 		}
 	}
@@ -210,27 +264,30 @@ func (v *view) checkSchema(i uint32) error {
 		return err
 	}
 	d.known = true
-	up := v.defs[d.parent].schema
+	up := v.schema(&v.defs[d.parent])
 	if up == nil {
 		return nil // nobody has opened it here: it is kept and passed on as it is
 	}
-	if err := up.checkKey(d.key); err != nil {
+	key := v.bytes(d.key)
+	if err := up.checkKey(key); err != nil {
 		return &SchemaError{Path: v.path(i), Have: describe(up.shape), Got: "key of another type (" + err.Error() + ")"}
 	}
-	d.schema = up.child(d.key)
-	if d.schema != nil && d.schema.shape != d.shape {
-		return &SchemaError{Path: v.path(i), Have: describe(d.schema.shape), Got: describe(d.shape)}
+	sc := up.child(key)
+	v.setSchema(d, sc)
+	if sc != nil && sc.shape != d.shape {
+		return &SchemaError{Path: v.path(i), Have: describe(sc.shape), Got: describe(d.shape)}
 	}
 	return nil
 }
 
 // apply takes in what check found to be new.
-func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool, err error) {
+func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 	v := &m.view
-	var keys keeper
+	m.keys.want, s.tree.coming = 0, 0
 	for i := range v.items {
 		if it := &v.items[i]; it.fresh {
-			keys.want += len(v.defs[it.def].key) + len(it.payload)
+			m.keys.want += int(v.defs[it.def].key.len + it.payload.len)
+			s.tree.coming++
 		}
 	}
 	m.gained = m.gained[:0]
@@ -252,13 +309,8 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool, err err
 			told := interval.Of(ranges...)
 			m.gained = append(m.gained, part{lane: vl.local, seen: told.Minus(s.lanes[vl.local].seen)})
 		}
-		for k := vl.item0; k < vl.item1; k++ {
-			if it := &v.items[k]; it.fresh {
-				if vl.local == s.own {
-					s.tallies.complete = false // its own past
-				}
-				s.attach(vl.local, it.seq, v.place(s.tree, it.def, &keys), keys.keep(it.payload))
-			}
+		if m.attach(s, vl) && vl.local == s.own {
+			s.tallies.complete = false // its own past
 		}
 		for _, r := range ranges {
 			s.lanes[vl.local].seen.AddRange(r.Lo, r.Hi)
@@ -274,7 +326,54 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool, err err
 	if learn {
 		fresh = m.fresh(s)
 	}
-	return fresh, changed, nil
+	return fresh, changed
+}
+
+// attach puts the new events of a lane where they live, and reports whether there are any.
+func (m *merger) attach(s *Store, vl *viewLane) bool {
+	v, l := &m.view, &s.lanes[vl.local]
+	items := v.items[vl.item0:vl.item1]
+	fresh := 0
+	for i := range items {
+		it := &items[i]
+		if !it.fresh {
+			continue
+		}
+		fresh++
+		at := v.place(s.tree, it.def, &m.keys)
+		l.living += mix(uint64(l.id) ^ mix(it.seq))
+		s.tree.attach(at, dot{lane: uint32(vl.local), seq: it.seq, payload: m.keys.keep(v.bytes(it.payload))})
+	}
+	if fresh > 0 {
+		l.insertFresh(v, items, fresh)
+	}
+	if m.absorbs {
+		for i := range items {
+			if took := v.absorbed(&items[i]); items[i].fresh && took.Hi > 0 {
+				l.absorb(took.Hi, items[i].seq)
+			}
+		}
+	}
+	return fresh > 0
+}
+
+// insertFresh records where the new events live, n of them.
+func (l *lane) insertFresh(v *view, items []item, n int) {
+	old := len(l.seqs)
+	l.seqs, l.slots = slices.Grow(l.seqs, n)[:old+n], slices.Grow(l.slots, n)[:old+n]
+	// From the end on, so that what is there moves once.
+	for i, k, to := old-1, len(items)-1, old+n-1; to > i; to-- {
+		for !items[k].fresh {
+			k--
+		}
+		if i >= 0 && l.seqs[i] > items[k].seq {
+			l.seqs[to], l.slots[to] = l.seqs[i], l.slots[i]
+			i--
+			continue
+		}
+		l.seqs[to], l.slots[to] = items[k].seq, v.defs[items[k].def].slot
+		k--
+	}
 }
 
 // absorb ends what the new events have absorbed, where the delta did not tell of it.
@@ -333,8 +432,8 @@ func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 	if d.slot == noSlot {
 		up := v.place(t, d.parent, keys)
 		var isNew bool
-		if d.slot, isNew = ensure(t, up, d.shape, d.key); isNew {
-			t.at(d.slot).key = keys.keep(d.key)
+		if d.slot, isNew = ensure(t, up, d.shape, v.bytes(d.key)); isNew {
+			t.at(d.slot).key = keys.keep(v.bytes(d.key))
 		}
 	}
 	return d.slot
@@ -342,6 +441,7 @@ func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 
 // shrink lets go of the buffers of a delta that is big beside the state.
 func (m *merger) shrink(s *Store) {
+	m.view.b = nil
 	keep := max(1<<12, int(s.tree.count))
 	if cap(m.view.items) > keep || cap(m.view.defs) > keep {
 		m.view = view{}
@@ -358,7 +458,7 @@ type keeper struct {
 	want  int // bytes still to come
 }
 
-const blockSize = 64 << 10
+const minBlock, maxBlock = 1 << 10, 256 << 10
 
 func (k *keeper) keep(b []byte) string {
 	if len(b) == 0 {
@@ -366,7 +466,7 @@ func (k *keeper) keep(b []byte) string {
 	}
 	if k.block.Cap()-k.block.Len() < len(b) {
 		k.block = strings.Builder{}
-		k.block.Grow(max(min(k.want, blockSize), len(b)))
+		k.block.Grow(max(min(k.want, maxBlock), len(b), minBlock))
 	}
 	k.want -= len(b)
 	from := k.block.Len()

@@ -269,7 +269,13 @@ func (s *Store) detach(laneIndex int, seq uint64) {
 // ---- state --------------------------------------------------------------------------------------
 
 // State returns the whole state as a delta: what [Store.Since] returns to who has nothing.
-func (s *Store) State() Delta { return s.encoder.encode(s, s.fullParts()) }
+func (s *Store) State() Delta {
+	d := s.encoder.encode(s, s.fullParts())
+	if h, ok := s.merger.known.find(s, d); !ok {
+		s.merger.known.add(h) // should it come back
+	}
+	return d
+}
 
 func (s *Store) fullParts() []part {
 	parts := make([]part, 0, len(s.lanes))

@@ -1,6 +1,9 @@
 package crdt
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"slices"
+)
 
 // slot is the address of a node in the tree.
 type slot = uint32
@@ -45,6 +48,7 @@ type tree struct {
 	leaves     [][]dot
 	freeLeaves []uint32
 	table      table
+	coming     int // how many nodes will soon be made, at most: a hint
 }
 
 func newTree(root shape) *tree {
@@ -70,11 +74,18 @@ func (t *tree) alloc() slot {
 	}
 	p := int(s >> pageBits)
 	if p == len(t.pages) {
-		var page []node // the first page grows, so that small stores stay small
-		if p > 0 {
-			page = make([]node, 0, pageSize)
+		switch {
+		case p == 0 && t.coming < pageSize:
+			t.pages = append(t.pages, nil) // the first page grows, so that small stores stay small
+		default:
+			n := 1 + min(t.coming, 1<<16)>>pageBits
+			slab := make([]node, n<<pageBits)
+			t.pages = slices.Grow(t.pages, n)
+			for ; n > 0; n-- {
+				t.pages = append(t.pages, slab[:0:pageSize])
+				slab = slab[pageSize:]
+			}
 		}
-		t.pages = append(t.pages, page)
 	}
 	t.pages[p] = append(t.pages[p], node{})
 	return s
@@ -101,15 +112,24 @@ func ensure[K string | []byte](t *tree, parent slot, sh shape, key K) (s slot, i
 	if s, ok := find(t, h, parent, sh, key); ok {
 		return s, false
 	}
-	s = t.alloc()
+	return t.create(h, parent, sh), true
+}
+
+// create makes the child of parent of which h is the hash, but for its key, which the caller must set.
+func (t *tree) create(h uint64, parent slot, sh shape) slot {
+	if 5*(t.table.used+1) > 4*len(t.table.tags) {
+		t.table.rebuild(t)
+	}
+	s := t.alloc()
 	p := t.at(parent)
 	*t.at(s) = node{shape: sh, parent: parent, child: noSlot, next: p.child, prev: noSlot}
 	if p.child != noSlot {
 		t.at(p.child).prev = s
 	}
 	p.child = s
-	t.table.insert(t, h, s)
-	return s, true
+	t.table.put(h, s)
+	t.coming = max(0, t.coming-1)
+	return s
 }
 
 // attach adds a dot to a leaf.
@@ -259,13 +279,6 @@ func find[K string | []byte](tr *tree, h uint64, parent slot, sh shape, key K) (
 	}
 }
 
-func (t *table) insert(tr *tree, h uint64, s slot) {
-	if 5*(t.used+1) > 4*len(t.tags) {
-		t.rebuild(tr)
-	}
-	t.put(h, s)
-}
-
 func (t *table) put(h uint64, s slot) {
 	mask := uint64(len(t.tags) - 1)
 	i := h & mask
@@ -299,16 +312,17 @@ func (t *table) remove(h uint64, s slot) {
 // rebuild makes room for at least as many entries again, or shrinks if most are gone.
 func (t *table) rebuild(tr *tree) {
 	size := 8
-	for 5*size < 8*(t.full+1) { // at most 5/8 full after it
+	for 5*size < 8*(t.full+1) || 4*size < 5*(t.full+1+tr.coming) { // at most 5/8 full after it, 4/5 in a moment
 		size *= 2
 	}
-	old, oldTags := t.slots, t.tags
 	t.tags, t.slots = make([]uint8, size), make([]slot, size)
 	t.used, t.full = 0, 0
-	for i, tag := range oldTags {
-		if tag > tagDead {
-			n := tr.at(old[i])
-			t.put(hashOf(t, n.parent, n.shape, n.key), old[i])
+	// In the order of nodes, which is that of memory.
+	for p, page := range tr.pages {
+		for i := range page {
+			if n := &page[i]; n.parent != noSlot {
+				t.put(hashOf(t, n.parent, n.shape, n.key), slot(p<<pageBits+i))
+			}
 		}
 	}
 }
