@@ -23,8 +23,10 @@ type span struct{ from, to int }
 type encoder struct {
 	buf   []byte
 	named []slot   // nodes named so far, in order: the number of named[i] is i+1
-	index []uint32 // of big ones instead: by slot, the number of a node, 0 if it is not named
-	count uint32   // of nodes named, if there is an index
+	big   bool     // index is used instead of named
+	index []uint32 // by slot, the number of a node, 0 if it is not named; nil if none can be named twice
+	count uint32   // of nodes named
+	width int      // bytes an event in the last big one
 	chain []slot
 	head  []byte
 	past  []byte // what the next delta took the place of
@@ -32,7 +34,9 @@ type encoder struct {
 
 // encode writes a delta. Parts need not be sorted; they are after it.
 func (e *encoder) encode(s *Store, parts []part) Delta {
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(s.lanes[a.lane].id, s.lanes[b.lane].id) })
+	if len(parts) > 1 {
+		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(s.lanes[a.lane].id, s.lanes[b.lane].id) })
+	}
 	for i := range parts {
 		s.together(&parts[i])
 	}
@@ -50,15 +54,17 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 			live += sp.to - sp.from
 		}
 	}
-	e.named, e.index, e.count = e.named[:0], nil, 0
-	if live > 32 {
-		e.index = make([]uint32, s.tree.count)
-		b = slices.Grow(b, 20*live)
+	e.named, e.index, e.count, e.big = e.named[:0], nil, 0, live > 32
+	if e.big {
+		b = slices.Grow(b, (live+2)*max(16, e.width))
 	}
 	for i := range parts {
 		b = e.part(b, s, &parts[i])
 	}
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	if e.big {
+		e.width = len(b)/live + 1
+	}
 	if cap(b) > 1<<16 { // do not sit on the buffer of a rare big one
 		e.buf = nil
 		if cap(b)-len(b) > len(b)/4 {
@@ -81,7 +87,7 @@ func (e *encoder) part(b []byte, s *Store, p *part) []byte {
 	w := groupWriter{encoder: e, tree: s.tree, b: b}
 	for _, sp := range p.spans {
 		for i := sp.from; i < sp.to; i++ {
-			if l.slots[i] != noSlot {
+			if i = w.elements(l.slots, i, sp.to); i < sp.to && l.slots[i] != noSlot {
 				w.event(uint32(p.lane), l.seqs[i], l.slots[i])
 			}
 		}
@@ -92,6 +98,9 @@ func (e *encoder) part(b []byte, s *Store, p *part) []byte {
 
 // liveRuns writes the runs of the live events of spans.
 func (e *encoder) liveRuns(b []byte, l *lane, spans []span) []byte {
+	if len(spans) == 1 && spans[0].to-spans[0].from == 1 && l.slots[spans[0].from] != noSlot {
+		return append(binary.AppendUvarint(append(b, 1), l.seqs[spans[0].from]-1), 0)
+	}
 	// Two passes, to write the number of runs before them: one to count, one to write.
 	count := uint64(0)
 	for pass := range 2 {
@@ -132,7 +141,10 @@ func (e *encoder) number(s slot) (uint64, bool) {
 	if s == rootSlot {
 		return 0, true
 	}
-	if e.index != nil {
+	if e.big {
+		if e.index == nil {
+			return 0, false
+		}
 		n := e.index[s]
 		return uint64(n), n != 0
 	}
@@ -140,13 +152,19 @@ func (e *encoder) number(s slot) (uint64, bool) {
 	return uint64(i + 1), i >= 0
 }
 
-func (e *encoder) name(s slot) {
-	if e.index != nil {
-		e.count++
+// name numbers a node, of so many.
+func (e *encoder) name(s slot, n *node, nodes uint32) {
+	e.count++
+	switch {
+	case !e.big:
+		e.named = append(e.named, s)
+	case n.leaf == 0 && n.child == noSlot: // one event and nothing below: it is not named again
+	default:
+		if e.index == nil {
+			e.index = make([]uint32, nodes)
+		}
 		e.index[s] = e.count
-		return
 	}
-	e.named = append(e.named, s)
 }
 
 // groupWriter collects events into groups that are as long as they can be, so that equal states
@@ -163,17 +181,33 @@ type groupWriter struct {
 	body   int    // where the group's entries start in b; its head is put before them at the end
 }
 
+// elements adds to the current group for as long as events are those of plain elements, as nearly all
+// of a big set's are, and returns where it stopped.
+func (w *groupWriter) elements(slots []slot, i, to int) int {
+	if w.n == 0 || w.form != formNew || !w.big {
+		return i
+	}
+	b, from, over := w.b, i, 0
+	for ; i < to; i++ {
+		if slots[i] == noSlot {
+			over++
+			continue
+		}
+		n := w.tree.at(slots[i])
+		if n.leaf != 0 || n.child != noSlot || n.parent != w.parent || n.shape != w.shape || len(n.key) >= 0x80 {
+			break
+		}
+		b = append(append(b, byte(len(n.key))), n.key...)
+	}
+	w.b = b
+	w.n += uint64(i - from - over)
+	w.encoder.count += uint32(i - from - over)
+	return i
+}
+
 func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
 	payload := ""
 	n := w.tree.at(s)
-	if w.n > 0 && w.form == formNew && n.leaf == 0 && n.parent == w.parent && n.shape == w.shape &&
-		len(n.key) < 0x80 && w.index != nil && w.index[s] == 0 { // nearly always, in a big set
-		w.n++
-		w.b = append(append(w.b, byte(len(n.key))), n.key...)
-		w.encoder.count++
-		w.index[s] = w.encoder.count
-		return
-	}
 	if n.leaf != 0 {
 		payload = w.tree.dot(s, laneIndex, seq).payload
 	}
@@ -199,7 +233,7 @@ func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
 	} else {
 		w.b = binary.AppendUvarint(w.b, uint64(len(n.key)))
 		w.b = append(w.b, n.key...)
-		w.name(s)
+		w.name(s, n, w.tree.count)
 	}
 	if payload != "" {
 		w.b = binary.AppendUvarint(w.b, uint64(len(payload)))
@@ -224,7 +258,7 @@ func (w *groupWriter) path(s slot) {
 		w.b = append(w.b, byte(n.shape.kind), n.shape.codec)
 		w.b = binary.AppendUvarint(w.b, uint64(len(n.key)))
 		w.b = append(w.b, n.key...)
-		w.name(s)
+		w.name(s, n, w.tree.count)
 	}
 }
 
@@ -239,6 +273,9 @@ func (w *groupWriter) flush() {
 		w.head = binary.AppendUvarint(w.head, ref)
 		w.head = append(w.head, byte(w.shape.kind), w.shape.codec)
 	}
-	w.b = slices.Insert(w.b, w.body, w.head...)
+	end := len(w.b)
+	w.b = append(w.b, w.head...)
+	copy(w.b[w.body+len(w.head):], w.b[w.body:end])
+	copy(w.b[w.body:], w.head)
 	w.n = 0
 }

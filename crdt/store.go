@@ -140,9 +140,11 @@ func (s *Store) end() Delta {
 // parts returns parts that tell that the given events are over.
 func (s *Store) parts(over []located) []part {
 	parts := s.tx.parts[:0]
-	slices.SortFunc(over, func(a, b located) int {
-		return cmp.Or(cmp.Compare(a.lane, b.lane), cmp.Compare(a.seq, b.seq))
-	})
+	if len(over) > 1 {
+		slices.SortFunc(over, func(a, b located) int {
+			return cmp.Or(cmp.Compare(a.lane, b.lane), cmp.Compare(a.seq, b.seq))
+		})
+	}
 	for _, o := range over {
 		if k := len(parts); k == 0 || parts[k-1].lane != o.lane {
 			parts = morePart(parts, o.lane)
