@@ -72,22 +72,21 @@ func (t *tree) alloc() slot {
 	if s == noSlot {
 		panic("crdt: a store holds at most 2³² nodes")
 	}
-	p := int(s >> pageBits)
-	if p == len(t.pages) {
-		switch {
-		case p == 0 && t.coming < pageSize:
-			t.pages = append(t.pages, nil) // the first page grows, so that small stores stay small
-		default:
-			n := 1 + min(t.coming, 1<<16)>>pageBits
-			slab := make([]node, n<<pageBits)
-			t.pages = slices.Grow(t.pages, n)
-			for ; n > 0; n-- {
-				t.pages = append(t.pages, slab[:0:pageSize])
-				slab = slab[pageSize:]
-			}
+	switch p := int(s >> pageBits); {
+	case p == 0: // the first page grows, so that small stores stay small
+		if s == 0 {
+			t.pages = [][]node{nil}
+		}
+		t.pages[0] = append(t.pages[0], node{})
+	case p == len(t.pages):
+		n := 1 + min(t.coming, 1<<16)>>pageBits
+		slab := make([]node, n<<pageBits)
+		t.pages = slices.Grow(t.pages, n)
+		for ; n > 0; n-- {
+			t.pages = append(t.pages, slab[:pageSize:pageSize])
+			slab = slab[pageSize:]
 		}
 	}
-	t.pages[p] = append(t.pages[p], node{})
 	return s
 }
 
@@ -121,8 +120,8 @@ func (t *tree) create(h uint64, parent slot, sh shape) slot {
 		t.table.rebuild(t)
 	}
 	s := t.alloc()
-	p := t.at(parent)
-	*t.at(s) = node{shape: sh, parent: parent, child: noSlot, next: p.child, prev: noSlot}
+	p, n := t.at(parent), t.at(s)
+	n.shape, n.parent, n.child, n.next, n.prev = sh, parent, noSlot, p.child, noSlot // the rest is zero
 	if p.child != noSlot {
 		t.at(p.child).prev = s
 	}
@@ -318,11 +317,9 @@ func (t *table) rebuild(tr *tree) {
 	t.tags, t.slots = make([]uint8, size), make([]slot, size)
 	t.used, t.full = 0, 0
 	// In the order of nodes, which is that of memory.
-	for p, page := range tr.pages {
-		for i := range page {
-			if n := &page[i]; n.parent != noSlot {
-				t.put(hashOf(t, n.parent, n.shape, n.key), slot(p<<pageBits+i))
-			}
+	for at := range tr.count {
+		if n := tr.at(at); n.parent != noSlot {
+			t.put(hashOf(t, n.parent, n.shape, n.key), at)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 )
 
 // ErrMalformed is what every error of a [Reader] matches.
@@ -124,7 +123,8 @@ func (r *Reader) Bytes() []byte { return r.Take(r.Count(1)) }
 // so that a caller may allocate in proportion to it.
 func (r *Reader) Count(size int) int {
 	n := r.Uvarint()
-	if n > math.MaxInt || n > uint64(r.Len()/size) {
+	// Multiplied, not divided: this is read before every key. No product wraps, as n is at most a length.
+	if left := uint64(r.Len()); n > left || n*uint64(size) > left {
 		r.Fail("%d things announced, but only %d bytes are left", n, r.Len())
 		return 0
 	}
