@@ -13,22 +13,44 @@
 //
 // # Which type do I want?
 //
-//	I keep …                                use              of two changes that did not see each other
-//	a set to add to and remove from         [Set]            add ∥ remove: the add wins
-//	  … where removing must win             [RWSet]          add ∥ remove: the remove wins
-//	  … where the clock decides             [LWWSet]         the greater stamp wins
-//	  … in which what was removed stays so  [TwoPhaseSet]    add ∥ remove: the remove wins, for ever
-//	  … that only grows                     [GSet]           both count
-//	a count, up and down                    [Counter]        both count; remove ∥ add in a map: the add counts, the rest is gone
-//	  … that only grows                     [GCounter]       both count
-//	  … that must not fall below zero       [BoundedCounter] both count; a replica takes only what it holds rights to
-//	one value                               [LWW]            set ∥ set: the greater stamp wins, on every replica
-//	  … of which no write may get lost      [Register]       set ∥ set: both are kept until somebody chooses
-//	on or off                               [Flag]           enable ∥ disable: the enable wins
-//	                                        [StickyFlag]     enable ∥ disable: the disable wins
-//	any of these by key, nested             [Map]            remove ∥ change: the change survives, what the remover saw is gone
-//	a record of several                     [OpenStruct]     each field by its own rule
-//	several of them that change together    [Store]          one [Store.Update] is one delta
+//	I keep …                                use
+//	a set to add to and remove from         [Set]
+//	  … where removing must win             [RWSet]
+//	  … where the clock decides             [LWWSet]
+//	  … in which what was removed stays so  [TwoPhaseSet]
+//	  … that only grows                     [GSet]
+//	a count, up and down                    [Counter]
+//	  … that only grows                     [GCounter]
+//	  … that must not fall below zero       [BoundedCounter]
+//	one value                               [LWW]
+//	  … of which no write may get lost      [Register]
+//	on or off                               [Flag], [StickyFlag]
+//	any of these by key, nested             [Map]; sets and counts by key also [MultiMap], [CounterMap]
+//	a record of several                     [OpenStruct]
+//	several of them that change together    [Store]: one [Store.Update] is one delta
+//
+// What becomes of two changes (∥) that did not see each other:
+//
+//	Set             add ∥ remove            the add wins: the element is in
+//	RWSet           add ∥ remove            the remove wins: the element is out, until it is added again
+//	LWWSet          add ∥ remove            the greater stamp wins; of equal ones the greater replica's
+//	TwoPhaseSet     add ∥ remove            the remove wins, for ever
+//	GSet            add ∥ add               both are in
+//	Counter         add ∥ add               both count
+//	                reset ∥ add             of 5, removed from its map ∥ +1: it is 1 ([Map.Remove])
+//	GCounter        add ∥ add               both count
+//	BoundedCounter  take ∥ take             both count: each replica takes only what it holds rights to
+//	                take ∥ transfer         the rights are gone from here before they are there
+//	LWW             set ∥ set               the greater stamp wins; of equal ones the greater replica's
+//	                set ∥ clear             the set counts
+//	Register        set ∥ set               both values are kept, until a write that has seen them
+//	                set ∥ clear             the set counts
+//	Flag            enable ∥ disable        it is on
+//	StickyFlag      enable ∥ disable        it is off
+//	Map, MultiMap,  remove ∥ change below   the change survives; what the remover saw is gone
+//	CounterMap      change ∥ change         each by the rule of what is there
+//	struct          change ∥ change         each field by its own rule
+//	                Delete ∥ change         as with Map: the change survives, and nothing else
 //
 // # How it works
 //
@@ -41,6 +63,9 @@
 // Reads come in two kinds. A monotone read ([GCounter.AtLeast] and [GSet.AtLeast] at the root,
 // [Digest.Covers]) stays true once it is true and may be acted on without coordination. A snapshot
 // read (all others) is what this replica sees now; more merging may revoke it.
+//
+// [Store.Observe] tells what a delta changed, [Store.Invert] undoes one, and a [Log] has each one
+// written down before it counts; package journal is one in files.
 //
 // # Names of replicas
 //

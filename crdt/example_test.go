@@ -387,3 +387,21 @@ func ExampleLogError() {
 	// crdt: refused, for it was not logged: no space left on device true
 	// [kept]
 }
+
+func ExampleMultiMap() {
+	a, b := crdt.NewMultiMap[string, string](1), crdt.NewMultiMap[string, string](2)
+	b.Merge(a.Add("anna", "admin", "author"))
+	removed, added := a.Remove("anna"), b.Add("anna", "author")
+	a.Merge(added)
+	b.Merge(removed)
+	fmt.Println(a.Values("anna"), b.Has("anna", "admin"))
+	// Output: [author] false
+}
+
+func ExampleCounterMap() {
+	visits := crdt.NewCounterMap[string](1)
+	visits.Add("/", 3)
+	visits.Add("/about", 1)
+	fmt.Println(visits.Value("/"), visits.Total(), visits.Sorted())
+	// Output: 3 4 [/ /about]
+}

@@ -389,6 +389,60 @@ func TestMapOfSet(t *testing.T) {
 	check(t, typ)
 }
 
+// A multimap is a map of sets, by its own methods.
+func TestMultiMap(t *testing.T) {
+	typ := typeOf(crdt.NewMultiMap[string, string],
+		[]update{{add("x/a", 1)}, {remove("x/a")}, {remove("x")}, {add("y/a", 1), add("x/b", 1)}},
+		func(m *crdt.MultiMap[string, string], c change) crdt.Delta {
+			k, v, deep := strings.Cut(c.place, "/")
+			switch {
+			case !deep:
+				return m.Remove(k)
+			case c.remove:
+				return m.Discard(k, v)
+			}
+			return m.Add(k, v)
+		},
+		func(m *crdt.MultiMap[string, string]) string {
+			rows := map[string]string{}
+			for k, v := range m.Pairs() {
+				if rows[k+"/"+v] = "in"; !m.Has(k, v) || !slices.Contains(m.Values(k), v) || !m.Contains(k) {
+					panic(fmt.Sprintf("Pairs has %q at %q, others have not", v, k))
+				}
+			}
+			return table(rows)
+		},
+		elements)
+	check(t, typ, crdttest.World{Replicas: 2, Steps: 3}, crdttest.World{Replicas: 3, Steps: 2})
+}
+
+// A counter map is a map of counters, by its own methods.
+func TestCounterMap(t *testing.T) {
+	typ := typeOf(crdt.NewCounterMap[string],
+		[]update{{add("k", 1)}, {remove("k")}, {add("k", 2), add("l", -1)}},
+		func(m *crdt.CounterMap[string], c change) crdt.Delta {
+			if c.remove {
+				return m.Remove(c.place)
+			}
+			return m.Add(c.place, c.n)
+		},
+		func(m *crdt.CounterMap[string]) string {
+			rows, sum := map[string]string{}, int64(0)
+			for k, n := range m.Values() {
+				rows[k] = fmt.Sprint(n)
+				if sum += n; m.Value(k) != n {
+					panic(fmt.Sprintf("Values has %d at %q, Value has not", n, k))
+				}
+			}
+			if m.Total() != sum {
+				panic(fmt.Sprintf("a total of %d, a sum of %d", m.Total(), sum))
+			}
+			return table(rows)
+		},
+		sums)
+	check(t, typ, crdttest.World{Replicas: 2, Steps: 3}, crdttest.World{Replicas: 3, Steps: 2})
+}
+
 // A register's writes are stamped by a wall clock that stands still, jumps ahead and falls behind.
 type register struct {
 	*crdt.Map[string, *crdt.LWW[int64]]
