@@ -37,9 +37,8 @@ func (k *past) top(node uint16) []uint32 {
 	return k.tops[i].best
 }
 
-func (k *past) isFirst(s uint32) bool { return k.first[s>>6]>>(s&63)&1 == 1 }
-func (k *past) clear(s uint32)        { k.first[s>>6] &^= 1 << (s & 63) }
-func (k *past) set(s uint32)          { k.first[s>>6] |= 1 << (s & 63) }
+func (k *past) clear(s uint32) { k.first[s>>6] &^= 1 << (s & 63) }
+func (k *past) set(s uint32)   { k.first[s>>6] |= 1 << (s & 63) }
 
 // vary returns the map of other nodes, which are sorted and checked, or nil if it has to be built
 // from nothing. It goes on from the stable matching of m.

@@ -22,28 +22,12 @@ type Entities[S, M any] struct {
 	cfg    config
 	handle func(*Turn[S, M], M) error
 	lanes  []*lane[S, M]
-	slots  []slotWord
+	slots  []atomic.Bool // owned
 	closed atomic.Bool
 	moving sync.Mutex // one Handoff, Adopt or Close at a time
 	done   sync.WaitGroup
 
 	errs, panics, strays atomic.Uint64
-}
-
-// slotWord counts the messages of a slot that are accepted and not yet handled. Admission is one
-// addition that reads at the same time whether the slot is owned: after closing the slot, whoever
-// hands it off waits for zero and knows that nothing is on its way.
-type slotWord struct{ atomic.Int64 }
-
-const away = -1 << 62 // added to the word of a slot that is not owned
-
-// admit counts a message, unless the slot is not owned.
-func (w *slotWord) admit() bool {
-	if w.Add(1) > 0 {
-		return true
-	}
-	w.Add(-1)
-	return false
 }
 
 // envelope is a message on its way. An envelope with call set is for the lane or a state alone.
@@ -67,11 +51,9 @@ type call[S, M any] struct {
 // the state stays as the handler left it: change the state last, or undo. Options out of range panic.
 func New[S, M any](handle func(t *Turn[S, M], m M) error, opts ...Option) *Entities[S, M] {
 	e := &Entities[S, M]{cfg: newConfig(opts), handle: handle}
-	e.slots = make([]slotWord, e.cfg.slots)
+	e.slots = make([]atomic.Bool, e.cfg.slots)
 	for s := range e.slots {
-		if e.cfg.owns != nil && !e.cfg.owns(shard.Slot(s)) {
-			e.slots[s].Store(away)
-		}
+		e.slots[s].Store(e.cfg.owns == nil || e.cfg.owns(shard.Slot(s)))
 	}
 	e.lanes = make([]*lane[S, M], e.cfg.lanes)
 	for i := range e.lanes {
@@ -82,7 +64,7 @@ func New[S, M any](handle func(t *Turn[S, M], m M) error, opts ...Option) *Entit
 	return e
 }
 
-func (e *Entities[S, M]) lane(slot int) *lane[S, M] { return e.lanes[slot*len(e.lanes)/len(e.slots)] }
+func (e *Entities[S, M]) lane(slot int) *lane[S, M] { return e.lanes[e.cfg.lane(slot)] }
 
 // Send delivers a message to the entity of a key. If the mailbox is full it waits for room, which is
 // how a busy lane slows its senders down. It does not wait for the message to be handled.
@@ -93,46 +75,43 @@ func (e *Entities[S, M]) Send(ctx context.Context, key string, m M) error {
 
 func (e *Entities[S, M]) send(ctx context.Context, v envelope[S, M]) error {
 	slot := e.cfg.slot(v.hash)
-	if err := e.admit(slot); err != nil {
-		return err
+	l := e.lane(slot)
+	side := l.gate.enter()
+	err := e.admits(slot)
+	if err == nil {
+		err = l.box.Put(ctx, v)
 	}
-	if err := e.lane(slot).box.Put(ctx, v); err != nil {
-		e.release(slot)
-		return closedOr(err)
-	}
-	return nil
+	l.gate.leave(side)
+	return closedOr(err)
 }
 
 // TrySend is Send that does not wait: a full mailbox is an error that matches [backpressure.ErrOverload].
 func (e *Entities[S, M]) TrySend(key string, m M) error {
 	v := envelope[S, M]{key: key, hash: shard.Hash(key, e.cfg.seed), msg: m}
 	slot := e.cfg.slot(v.hash)
-	if err := e.admit(slot); err != nil {
-		return err
+	l := e.lane(slot)
+	side := l.gate.enter()
+	err := e.admits(slot)
+	if err == nil {
+		err = l.box.TryPut(v)
 	}
-	if err := e.lane(slot).box.TryPut(v); err != nil {
-		e.release(slot)
-		return closedOr(err)
-	}
-	return nil
+	l.gate.leave(side)
+	return closedOr(err)
 }
 
-func (e *Entities[S, M]) admit(slot int) error {
-	if !e.slots[slot].admit() {
+// admits is to be called inside the gate of the slot's lane.
+func (e *Entities[S, M]) admits(slot int) error {
+	if !e.slots[slot].Load() {
 		return ErrNotOwned
 	}
-	// After the slot's word, so that Close, which sets closed first, sees the message there.
 	if e.closed.Load() {
-		e.release(slot)
 		return ErrClosed
 	}
 	return nil
 }
 
-func (e *Entities[S, M]) release(slot int) { e.slots[slot].Add(-1) }
-
 func closedOr(err error) error {
-	if errors.Is(err, backpressure.ErrClosed) {
+	if err != nil && errors.Is(err, backpressure.ErrClosed) {
 		return ErrClosed
 	}
 	return err
@@ -190,34 +169,16 @@ func (e *Entities[S, M]) Handoff(ctx context.Context, s shard.Slot) (iter.Seq2[s
 	}
 	e.moving.Lock()
 	defer e.moving.Unlock()
-	w, l := &e.slots[s], e.lane(int(s))
+	l := e.lane(int(s))
 	switch {
 	case e.closed.Load():
 		return nil, ErrClosed
-	case w.Load() < 0:
+	case !e.slots[s].Swap(false):
 		return nil, ErrNotOwned
 	}
-	w.Add(away)
-	for w.Load() != away {
-		if err := e.settle(ctx, l); err != nil {
-			w.Add(-away)
-			return nil, err
-		}
-	}
-	var states []entry[S]
-	err := e.on(ctx, l, func(l *lane[S, M]) {
-		for _, x := range l.table.entries {
-			if x.state != nil && e.cfg.slot(x.hash) == int(s) {
-				states = append(states, x)
-			}
-		}
-		for _, x := range states {
-			l.table.remove(x.hash, x.key)
-		}
-		l.keys.Store(int64(l.table.n))
-	})
+	states, err := e.drain(ctx, l, int(s))
 	if err != nil {
-		w.Add(-away)
+		e.slots[s].Store(true)
 		return nil, err
 	}
 	return func(yield func(string, *S) bool) {
@@ -229,8 +190,43 @@ func (e *Entities[S, M]) Handoff(ctx context.Context, s shard.Slot) (iter.Seq2[s
 	}, nil
 }
 
-// settle lets a lane get ahead by at least a message if it has any, and senders that are about to
-// put one.
+// drain waits until a lane has handled all that was accepted for a slot, which is not owned any
+// more, and takes the states of its keys out.
+func (e *Entities[S, M]) drain(ctx context.Context, l *lane[S, M], slot int) (states []entry[S], err error) {
+	// Who saw the slot owned is inside the gate. When they have all left, what they put is in the
+	// mailbox, or in inner, which the lane goes through before it comes to the next call.
+	if err := l.gate.pass(func() error { return e.settle(ctx, l) }); err != nil {
+		return nil, err
+	}
+	var due, taken uint64
+	look := func(l *lane[S, M]) {
+		if taken = l.taken; due == 0 {
+			due = taken + uint64(l.box.Stats().Len)
+		}
+	}
+	for {
+		if err := e.on(ctx, l, look); err != nil {
+			return nil, err
+		}
+		if taken >= due {
+			break
+		}
+		runtime.Gosched()
+	}
+	err = e.on(ctx, l, func(l *lane[S, M]) {
+		for _, x := range l.table.entries {
+			if x.state != nil && e.cfg.slot(x.hash) == slot {
+				states = append(states, x)
+			}
+		}
+		for _, x := range states {
+			l.table.remove(x.hash, x.key)
+		}
+	})
+	return states, err
+}
+
+// settle lets a lane, and senders that are about to put something in its mailbox, get ahead.
 func (e *Entities[S, M]) settle(ctx context.Context, l *lane[S, M]) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -262,7 +258,7 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 	switch {
 	case e.closed.Load():
 		return ErrClosed
-	case e.slots[s].Load() >= 0:
+	case e.slots[s].Load():
 		return ErrOwned
 	}
 	// Nothing ends this context, so there is no error.
@@ -270,9 +266,8 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 		for _, x := range all {
 			l.table.put(x.hash, x.key, x.state)
 		}
-		l.keys.Store(int64(l.table.n))
 	})
-	e.slots[s].Add(-away)
+	e.slots[s].Store(true)
 	return nil
 }
 
@@ -288,35 +283,35 @@ func (e *Entities[S, M]) Close(ctx context.Context) error {
 			return nil // closed before
 		}
 	}
-	for !e.quiet() {
+	for _, l := range e.lanes {
+		if err := l.gate.pass(func() error { return e.settle(ctx, l) }); err != nil {
+			return err
+		}
+	}
+	// Nothing comes from outside any more. Lanes may still send to each other, as part of handling
+	// something: if between two rounds to all lanes nothing was handled, and on the second all
+	// mailboxes were empty, there is nothing left. What was in inner at the first round comes
+	// before the call of the second.
+	for last, quiet := uint64(0), false; ; {
+		handled, empty := uint64(0), true
 		for _, l := range e.lanes {
-			if err := e.settle(ctx, l); err != nil {
+			err := e.on(ctx, l, func(l *lane[S, M]) {
+				handled += l.count
+				empty = empty && l.box.Stats().Len == 0
+			})
+			if err != nil {
 				return err
 			}
 		}
+		if quiet && empty && handled == last {
+			break
+		}
+		last, quiet = handled, true
+		runtime.Gosched()
 	}
 	for _, l := range e.lanes {
 		l.end()
 	}
 	e.done.Wait()
 	return nil
-}
-
-// quiet reports whether nothing is on its way. A message counts until what its turn sent counts, so
-// if nothing was handled while the slots were looked at, and they were all empty, nothing can come.
-func (e *Entities[S, M]) quiet() bool {
-	before := e.handled()
-	for i := range e.slots {
-		if n := e.slots[i].Load(); n != 0 && n != away {
-			return false
-		}
-	}
-	return before == e.handled()
-}
-
-func (e *Entities[S, M]) handled() (n uint64) {
-	for _, l := range e.lanes {
-		n += l.handled.Load()
-	}
-	return n
 }

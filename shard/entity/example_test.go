@@ -140,3 +140,25 @@ func ExampleEntities_Stats() {
 	// ann panicked: division by zero
 	// 3 handled, 0 waiting, 1 panic true
 }
+
+func ExampleUnsent() {
+	e := entity.New(func(t *entity.Turn[int, int], m int) error { *t.State += m; return nil })
+	s := e.Sender(64)
+	_ = s.Send(context.Background(), "user:1", 5) // in a batch, not yet accepted
+	_ = e.Close(context.Background())
+
+	var unsent *entity.Unsent[int]
+	if err := s.Flush(context.Background()); errors.As(err, &unsent) {
+		fmt.Println(err)
+		fmt.Println("to send elsewhere:", unsent.Messages)
+	}
+	// Output:
+	// 1 of a batch not sent: entity: closed
+	// to send elsewhere: [{user:1 5}]
+}
+
+func ExampleMessage() {
+	m := entity.Message[int]{Key: "user:1", Msg: 5}
+	fmt.Println(m.Key, m.Msg)
+	// Output: user:1 5
+}

@@ -16,6 +16,7 @@ import (
 // anyone wait: two full lanes that send to each other go on. While more wait in inner than a
 // mailbox holds, the mailbox is left alone, so that it fills and outside senders slow down.
 type lane[S, M any] struct {
+	gate  gate // of senders, turns and timers on their way to box or inner
 	e     *Entities[S, M]
 	box   *backpressure.Queue[envelope[S, M]]
 	table table[S]
@@ -28,7 +29,10 @@ type lane[S, M any] struct {
 	timers map[*time.Timer]struct{} // nil once stopped
 	slow   []Slow
 
+	// The lane's own; count and the size of the table are published after each batch.
 	spare   []envelope[S, M]
+	taken   uint64 // out of box
+	count   uint64 // handled
 	handled atomic.Uint64
 	keys    atomic.Int64
 }
@@ -81,6 +85,7 @@ func (l *lane[S, M]) run() {
 		case len(inner) > 0:
 			if v, ok := l.box.TryGet(); ok {
 				batch[0] = v
+				l.taken++
 				l.serve(batch[:1])
 				clear(batch[:1])
 			}
@@ -92,6 +97,7 @@ func (l *lane[S, M]) run() {
 			l.mu.Lock()
 			l.asleep = false
 			l.mu.Unlock()
+			l.taken += uint64(n)
 			l.serve(batch[:n])
 			clear(batch[:n])
 		}
@@ -103,6 +109,13 @@ func (l *lane[S, M]) serve(batch []envelope[S, M]) {
 	for len(batch) > 0 {
 		batch = batch[l.some(batch):]
 	}
+	l.publish()
+}
+
+// publish makes the lane's figures known.
+func (l *lane[S, M]) publish() {
+	l.handled.Store(l.count)
+	l.keys.Store(int64(l.table.n))
 }
 
 // some handles a batch up to its end or a panic and returns how many that were. One deferred
@@ -127,6 +140,7 @@ func (l *lane[S, M]) some(batch []envelope[S, M]) (n int) {
 		case v.call == nil && v.key == "" && v.hash == 0: // a wake-up
 		case v.call != nil && v.call.onLane != nil:
 			v.call.onLane(l)
+			l.publish()
 			close(v.call.done)
 		default:
 			l.finish(v, l.one(v))
@@ -145,7 +159,7 @@ func (l *lane[S, M]) one(v *envelope[S, M]) error {
 	}
 	t := &l.turn
 	t.Key, t.State, t.forget = v.key, state, false
-	if l.handled.Load()%sampled != 0 {
+	if l.count%sampled != 0 {
 		return l.e.handle(t, v.msg)
 	}
 	start := time.Now()
@@ -168,12 +182,12 @@ func (l *lane[S, M]) finish(v *envelope[S, M], err error) {
 			l.report(f, v.key, err)
 		}
 	}
-	clear(t.out)
-	t.out, t.later = t.out[:0], t.later[:0]
+	if len(t.out) > 0 {
+		clear(t.out)
+		t.out, t.later = t.out[:0], t.later[:0]
+	}
 	t.State = nil
-	l.keys.Store(int64(l.table.n))
-	l.handled.Add(1)
-	l.e.release(l.e.cfg.slot(v.hash))
+	l.count++
 	if v.call != nil {
 		close(v.call.done)
 	}
@@ -192,14 +206,19 @@ func (l *lane[S, M]) report(f func(string, error), key string, err error) {
 // deliver takes a message from a turn or a timer to its lane.
 func (l *lane[S, M]) deliver(v envelope[S, M]) {
 	slot := l.e.cfg.slot(v.hash)
-	if !l.e.slots[slot].admit() {
+	to := l.e.lane(slot)
+	side := to.gate.enter()
+	owned := l.e.slots[slot].Load()
+	if owned {
+		to.push(v)
+	}
+	to.gate.leave(side)
+	if !owned {
 		l.e.strays.Add(1)
 		if f := l.e.cfg.stray; f != nil {
 			l.report(func(key string, _ error) { f(key, v.msg) }, v.key, nil)
 		}
-		return
 	}
-	l.e.lane(slot).push(v)
 }
 
 // after starts a timer for a message.
@@ -211,6 +230,9 @@ func (l *lane[S, M]) after(d time.Duration, v envelope[S, M]) {
 	}
 	var t *time.Timer
 	t = time.AfterFunc(d, func() {
+		// Inside, so that Close, which stops the timers first, waits for a message on its way.
+		side := l.gate.enter()
+		defer l.gate.leave(side)
 		l.mu.Lock()
 		_, live := l.timers[t]
 		delete(l.timers, t)

@@ -15,6 +15,7 @@ type config struct {
 	owns    func(shard.Slot) bool
 	onError func(key string, err error)
 	stray   func(key string, m any)
+	log     uint8 // log2 of slots
 }
 
 // Option changes one thing about [Entities].
@@ -54,10 +55,13 @@ func newConfig(opts []Option) config {
 		panic("entity: there must be at least one lane, with room for one message")
 	}
 	c.lanes = min(c.lanes, c.slots)
+	c.log = uint8(bits.Len(uint(c.slots)) - 1)
 	return c
 }
 
 // slot is [shard.Map.Slot] of a hash: its leading bits.
-func (c *config) slot(hash uint64) int {
-	return int(hash >> 1 >> (63 - (bits.Len(uint(c.slots)) - 1)))
-}
+func (c *config) slot(hash uint64) int { return int(hash >> 1 >> ((63 - c.log) & 63)) }
+
+// lane is the number of the lane of a slot: lanes serve ranges of nearly equal size. Slots are a
+// power of two, so this is a division.
+func (c *config) lane(slot int) int { return int(uint64(slot) * uint64(c.lanes) >> (c.log & 63)) }

@@ -3,6 +3,7 @@ package entity
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/go-calm/calm/shard"
 )
@@ -24,16 +25,16 @@ func (e *Entities[S, M]) Sender(batch int) *Sender[S, M] {
 	return s
 }
 
-// Send adds a message to a batch and sends the batch if that makes it full.
-// An error, [ErrClosed] or [ErrNotOwned], is about this message, which was then not accepted, save
-// for ctx.Err(): then the batch stays, with this message, and Flush may be tried again.
+// Send adds a message to a batch and sends the batch if that makes it full; the message is then
+// accepted, and not before. Errors are those of [Sender.Flush], of the batch that was sent, and
+// ErrClosed and ErrNotOwned of this message, which is then not added.
 func (s *Sender[S, M]) Send(ctx context.Context, key string, m M) error {
 	h := shard.Hash(key, s.e.cfg.seed)
 	slot := s.e.cfg.slot(h)
-	if err := s.e.admit(slot); err != nil {
+	if err := s.e.admits(slot); err != nil {
 		return err
 	}
-	lane := slot * len(s.e.lanes) / len(s.e.slots)
+	lane := s.e.cfg.lane(slot)
 	b := append(s.batches[lane], envelope[S, M]{key: key, hash: h, msg: m})
 	s.batches[lane] = b
 	if len(b) < cap(b) {
@@ -42,9 +43,12 @@ func (s *Sender[S, M]) Send(ctx context.Context, key string, m M) error {
 	return s.flush(ctx, lane)
 }
 
-// Flush sends what is in the batches. A message counts as accepted from [Sender.Send] on, so
-// [Entities.Handoff] of its slot and [Entities.Close] wait for it: do not leave messages unflushed.
-// Errors: ctx.Err(); what was not sent stays in the batches.
+// Flush sends what is in the batches. Only then are messages accepted: neither [Entities.Handoff]
+// nor [Entities.Close] waits for those in a batch.
+//
+// Errors: a [*Unsent] with the messages whose slots are not owned any more, or all of them if the
+// entities are closed; they have left the batch, and the others are sent. ctx.Err(): what was not
+// sent stays in the batches, and Flush may be tried again.
 func (s *Sender[S, M]) Flush(ctx context.Context) error {
 	var errs error
 	for lane := range s.batches {
@@ -56,10 +60,53 @@ func (s *Sender[S, M]) Flush(ctx context.Context) error {
 }
 
 func (s *Sender[S, M]) flush(ctx context.Context, lane int) error {
-	b := s.batches[lane]
-	n, err := s.e.lanes[lane].box.PutAll(ctx, b)
-	rest := copy(b, b[n:])
+	l, b := s.e.lanes[lane], s.batches[lane]
+	side := l.gate.enter()
+	var unsent *Unsent[M]
+	kept := b
+	for i := range b {
+		err := s.e.admits(s.e.cfg.slot(b[i].hash))
+		switch {
+		case err != nil && unsent == nil:
+			unsent, kept = &Unsent[M]{Err: err}, b[:i]
+			fallthrough
+		case err != nil:
+			unsent.Messages = append(unsent.Messages, Message[M]{b[i].key, b[i].msg})
+		case unsent != nil:
+			kept = append(kept, b[i])
+		}
+	}
+	n, err := 0, error(nil)
+	if len(kept) > 0 {
+		n, err = l.box.PutAll(ctx, kept)
+	}
+	l.gate.leave(side)
+	rest := copy(b, kept[n:])
 	clear(b[rest:])
 	s.batches[lane] = b[:rest]
+	if unsent != nil {
+		return errors.Join(unsent, err)
+	}
 	return err
 }
+
+// Message is a message with its key.
+type Message[M any] struct {
+	Key string
+	Msg M
+}
+
+// Unsent is the error of [Sender.Flush] about messages that were not accepted, in their order: send
+// them to the owners of their slots. It unwraps to [ErrNotOwned] or [ErrClosed].
+type Unsent[M any] struct {
+	Messages []Message[M]
+	Err      error // of the first of them
+}
+
+// Error implements error.
+func (u *Unsent[M]) Error() string {
+	return fmt.Sprintf("%d of a batch not sent: %v", len(u.Messages), u.Err)
+}
+
+// Unwrap returns the reason.
+func (u *Unsent[M]) Unwrap() error { return u.Err }
