@@ -189,7 +189,7 @@ func TestConversations(t *testing.T) {
 			c.add(1, 1)
 			c.run(1)
 			c.nodes[1].Retire(3)
-			c.run(8)
+			c.run(16)
 			for _, id := range c.ids[:2] {
 				c.say("stable at %d: %v", id, c.nodes[id].Ready().Stable.Seen(crdt.Dot{Node: 1, N: 1}))
 			}

@@ -72,7 +72,7 @@ func (n *Node) retire(ids []crdt.ReplicaID, from crdt.ReplicaID) {
 	}
 	for _, p := range n.peers {
 		p.acked, p.sent, p.confirmed, p.mark, p.whole = n.head, n.head, n.head, n.head, 0
-		p.base, p.reportTick = true, n.tick
+		p.base = true
 		if !p.lost && p.id != from && (from == n.cfg.Self || !n.isRetired(n.cfg.Self)) {
 			n.tellRetired(p.id)
 		}
@@ -118,17 +118,21 @@ func fingerprint(ids []crdt.ReplicaID) (h uint64) {
 // sendReport tells a peer what this node has seen. It counts once the peer has this node's log up to
 // here: then all that this node had done by now, removals too, is there.
 func (n *Node) sendReport(p *peer) {
-	if !n.cfg.Mesh || n.tick < p.reportTick || p.silent > 0 {
+	if !n.cfg.Mesh || n.tick < p.reportTick+n.cfg.StableTicks || p.silent > 0 {
 		return
 	}
 	roster := n.roster()
-	context := n.cfg.State.Context()
 	told := roster ^ n.session ^ n.cfg.State.Fingerprint()
-	if p.reports++; told != p.reported {
+	if told != p.reported {
 		p.reported, p.reports = told, 0
 	}
 	// It may be lost: the same is told again, more and more rarely.
-	p.reportTick = n.tick + n.cfg.StableTicks<<min(p.reports, 6)
+	if n.tick < p.reportTick+n.cfg.StableTicks<<min(p.reports, 6) {
+		return
+	}
+	p.reportTick = n.tick
+	p.reports++
+	context := n.cfg.State.Context()
 	for piece := range context.Split(n.cfg.MaxFrame - overhead) {
 		n.send(p.id, &message{kind: reportMessage, session: n.session, upto: n.head, roster: roster, context: piece})
 	}

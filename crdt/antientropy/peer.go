@@ -44,7 +44,7 @@ type peer struct {
 
 	// Telling what we have seen (members.go).
 	reported   uint64 // what the last report told, hashed
-	reportTick int    // when the next one is due
+	reportTick int    // when it was sent
 	reports    int    // how often the same was told
 }
 
@@ -62,7 +62,7 @@ func (n *Node) AddPeer(id crdt.ReplicaID) {
 	p := &peer{id: id, base: true, askPending: true, heard: n.tick}
 	p.acked, p.sent, p.confirmed, p.mark = n.head, n.head, n.head, n.head
 	p.probeTick = n.tick + 1 + n.rng.IntN(n.cfg.ProbeTicks)
-	p.reportTick = n.tick + n.cfg.StableTicks
+	p.reportTick = n.tick
 	n.peers = slices.Insert(n.peers, i, p)
 	n.addMember(id)
 }
