@@ -75,6 +75,7 @@ const (
 	markCrashLost
 	markCrashDisk
 	markJump
+	markLeft
 	numMarks
 )
 
@@ -90,6 +91,7 @@ func markNames() [numMarks]string {
 		markCrashLost:  "crash without disk",
 		markCrashDisk:  "crash with disk",
 		markJump:       "clock jump",
+		markLeft:       "replica left for ever",
 	}
 }
 

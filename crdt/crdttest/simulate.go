@@ -12,9 +12,9 @@ const enoughChecks = 100
 
 // Simulate checks the type in random worlds of 2 to 4 replicas: they operate, send states,
 // deltas and groups of deltas, receive any message at any time in any order, again or never,
-// are partitioned, save, crash with and without their disk, restart, and have their clocks
-// jump. Which of these faults a run has is drawn as well. Then the network heals, and after one
-// round, in which each replica receives what each other had, all must be equal; then every message
+// are partitioned, save, crash with and without their disk, restart (who lost anything is a new
+// member, under a new id), leave for ever, and have their clocks jump. Which of these faults a run has is drawn as well. Then the network heals, and after one
+// round, in which each replica that is left receives what each other had, all must be equal; then every message
 // ever sent arrives once more.
 //
 // Runs are drawn and shrunk by rapid: -rapid.checks and -rapid.steps set how many and how long.
@@ -93,6 +93,7 @@ func simulation[S, Op, V any](t *rapid.T, typ *Type[S, Op, V]) *simulated[S, Op,
 	swarm("partitions", cut, mend)
 	swarm("crashes", crash, crash, restart, restart, save, save)
 	swarm("clocks", jump)
+	swarm("departures", leave)
 	if typ.Since != nil {
 		swarm("digests", pull)
 	}

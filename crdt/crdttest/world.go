@@ -26,6 +26,7 @@ const (
 	crash   // n says what is left: see the disk constants
 	restart // under a fresh id, but for diskAll with Resume
 	jump    // move a wall clock by n milliseconds
+	leave   // for ever, with all that nobody else has; what is on the wire stays there
 )
 
 const (
@@ -63,6 +64,7 @@ type host[S, V any] struct {
 	lives int
 	count int // labels used, over all lives
 	down  bool
+	gone  bool // down for ever
 	view  bits
 	state []byte // State(s) after the last step here
 	value V
@@ -245,10 +247,19 @@ func (w *world[S, Op, V]) do(st step[Op]) (done bool) {
 		}
 		w.crash(st.at, st.n)
 	case restart:
-		if !h.down {
+		if !h.down || h.gone {
 			return false
 		}
 		w.restart(st.at)
+	case leave:
+		if len(w.members()) < len(w.hosts) || len(w.hosts) == 2 { // at most one, and two stay
+			return false
+		}
+		h.gone, h.down = true, true
+		var none S
+		h.s = none
+		w.marks[markLeft]++
+		w.line(st.at, -1, "r%d leaves for ever", st.at)
 	case jump:
 		h.skew += st.n
 		w.marks[markJump]++
@@ -539,7 +550,7 @@ func (w *world[S, Op, V]) settle(replay bool) {
 	w.cut = 0
 	w.trace.step()
 	w.line(-1, -1, "the network heals, all exchange their states")
-	for i := range w.hosts {
+	for _, i := range w.members() {
 		if w.hosts[i].down {
 			w.restart(i)
 		}
@@ -560,15 +571,26 @@ func (w *world[S, Op, V]) settle(replay bool) {
 		w.exchange()
 		w.agree()
 	}
-	if h := w.history(w.hosts[0].view); w.typ.Bound != nil && w.exact(w.hosts[0].view) {
-		got, most := len(w.hosts[0].state), w.typ.Bound(h)
+	first := &w.hosts[w.members()[0]]
+	if h := w.history(first.view); w.typ.Bound != nil && w.exact(first.view) {
+		got, most := len(first.state), w.typ.Bound(h)
 		if w.typ.Size != nil {
-			got = w.typ.Size(w.hosts[0].s)
+			got = w.typ.Size(first.s)
 		}
 		if got > most {
 			propBound.fail("after %d operations the size is %d, of at most %d", h.Len(), got, most)
 		}
 	}
+}
+
+// members returns the hosts that have not left for ever.
+func (w *world[S, Op, V]) members() (is []int) {
+	for i := range w.hosts {
+		if !w.hosts[i].gone {
+			is = append(is, i)
+		}
+	}
+	return is
 }
 
 // exchange is one round: each replica receives what each other had at its start. A join needs no
@@ -582,8 +604,8 @@ func (w *world[S, Op, V]) exchange() {
 	for i := range w.hosts {
 		at[i] = part{slices.Clone(w.hosts[i].state), w.hosts[i].view}
 	}
-	for i := range w.hosts {
-		for j := range w.hosts {
+	for _, i := range w.members() {
+		for _, j := range w.members() {
 			switch {
 			case i == j:
 			case w.typ.Since != nil && i > j:
@@ -597,18 +619,19 @@ func (w *world[S, Op, V]) exchange() {
 }
 
 func (w *world[S, Op, V]) agree() {
-	a := &w.hosts[0]
+	members := w.members()
+	a := &w.hosts[members[0]]
 	v := w.typ.Value(a.s)
-	for i := range w.hosts {
+	for _, i := range members {
 		w.line(i, -1, "r%d shows %s", i, show(w.typ.Value(w.hosts[i].s)))
 	}
-	for i := 1; i < len(w.hosts); i++ {
+	for _, i := range members[1:] {
 		b := &w.hosts[i]
 		if u := w.typ.Value(b.s); !w.typ.equal(v, u) {
-			propConverge.fail("r0 shows %s and r%d shows %s", show(v), i, show(u))
+			propConverge.fail("r%d shows %s and r%d shows %s", members[0], show(v), i, show(u))
 		}
 		if !bytes.Equal(a.state, b.state) {
-			propConverge.fail("r0 and r%d show the same value, but their states are %s and %s", i, hex(a.state), hex(b.state))
+			propConverge.fail("r%d and r%d show the same value, but their states are %s and %s", members[0], i, hex(a.state), hex(b.state))
 		}
 	}
 	if w.exact(a.view) {
