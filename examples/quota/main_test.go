@@ -3,13 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"flag"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -207,67 +205,4 @@ func TestJudgeSeesWhatIsWrong(t *testing.T) {
 			require.ErrorContains(t, err, want)
 		}
 	}
-}
-
-func TestJournal(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "new")
-	j, err := openJournal(dir)
-	require.NoError(t, err)
-	name := j.Replica()
-	c := crdt.NewBoundedCounter(name)
-	require.NoError(t, j.Restore(c.Store()))
-	c.Add(10)
-	for range 3 {
-		_, err := c.Sub(1)
-		require.NoError(t, err)
-	}
-	require.NoError(t, j.Close())
-	_, err = c.Sub(1)
-	require.ErrorIs(t, err, crdt.ErrLog, "what cannot be kept is not sold")
-	require.EqualValues(t, 7, c.Rights())
-
-	path := filepath.Join(dir, "journal")
-	whole, err := os.ReadFile(path)
-	require.NoError(t, err)
-	for cut := len(whole); cut >= 0; cut-- { // torn at each byte
-		require.NoError(t, os.WriteFile(path, whole[:cut], 0o600))
-		j, err := openJournal(dir)
-		require.NoError(t, err)
-		again := crdt.NewBoundedCounter(j.Replica())
-		require.NoError(t, j.Restore(again.Store()))
-		if cut == len(whole) {
-			require.Equal(t, name, j.Replica())
-			require.EqualValues(t, 7, again.Rights())
-		}
-		if cut >= recordHead+8 {
-			require.Equal(t, name, j.Replica())
-		}
-		again.Add(1) // what comes after what was torn off can be read
-		want := again.Value()
-		require.NoError(t, j.Close())
-		j, err = openJournal(dir)
-		require.NoError(t, err)
-		again = crdt.NewBoundedCounter(j.Replica())
-		require.NoError(t, j.Restore(again.Store()))
-		require.Equal(t, want, again.Value())
-		require.NoError(t, j.Close())
-	}
-	whole[len(whole)/2] ^= 1
-	require.NoError(t, os.WriteFile(path, whole, 0o600))
-	_, err = openJournal(dir)
-	require.ErrorContains(t, err, "damaged")
-}
-
-func FuzzJournal(f *testing.F) {
-	j := &journal{}
-	f.Add(binary.BigEndian.AppendUint64(nil, 1))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		*j = journal{}
-		if j.parse(b) == nil {
-			require.LessOrEqual(t, j.end, int64(len(b)))
-			again := &journal{}
-			require.NoError(t, again.parse(b[:j.end]))
-			require.Equal(t, len(j.kept), len(again.kept))
-		}
-	})
 }

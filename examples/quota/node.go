@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/crdt/journal"
 	"github.com/go-calm/calm/examples/internal/cutnet"
 	"github.com/go-calm/calm/examples/internal/replica"
 )
@@ -32,6 +33,7 @@ type nodeConfig struct {
 type node struct {
 	*replica.Replica // its lock guards what follows
 	stock            stock
+	journal          *journal.Journal
 	limit            *limit
 	clock            *clock.Clock
 	asked            map[string]time.Time // when the others were asked last, by what for
@@ -53,7 +55,7 @@ const (
 
 // serve runs a node until ctx is done.
 func serve(ctx context.Context, cfg nodeConfig, out io.Writer) error {
-	j, err := openJournal(cfg.dir)
+	j, err := journal.Open(cfg.dir, journal.Options{})
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func serve(ctx context.Context, cfg nodeConfig, out io.Writer) error {
 		}
 	}
 
-	n := &node{stock: stock{left: left}, clock: clock.New(), asked: map[string]time.Time{}}
+	n := &node{stock: stock{left: left}, journal: j, clock: clock.New(), asked: map[string]time.Time{}}
 	n.limit = newLimit(j.Replica(), cfg.share, cfg.window, n.clock.Now())
 	var network cutnet.Network
 	n.Replica, err = replica.Start(replica.Config{
@@ -113,6 +115,9 @@ func (n *node) buy(w http.ResponseWriter, _ *http.Request) {
 	err := n.Do(func() error {
 		err := n.stock.sell()
 		soldOut = n.stock.soldOut()
+		if n.journal.Due() {
+			_ = n.journal.Snapshot() // what was sold is safe as it is; the next buyer has it tried again
+		}
 		if n.stock.short() {
 			n.ask(message{Ask: askStock})
 		}
