@@ -91,6 +91,8 @@
 //	I want to …                                              use
 //	hand work over through a bounded queue                   backpressure.Queue
 //	bound how much runs at once                              backpressure.Limiter
+//	lose one shard and not all of them                       backpressure.Breaker
+//	let a growing share of keys through                      backpressure.Gate
 //	tell a sender how much it may still send                 backpressure.Credits
 //	join two stages of a pipeline                            backpressure.Pipe
 //	not send what will be refused                            backpressure.Throttle

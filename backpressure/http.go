@@ -1,0 +1,157 @@
+package backpressure
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Handler is an [http.Handler] that runs next with a permit. Who gets none is answered 503 Service
+// Unavailable, or 429 Too Many Requests if the request's context names a tenant, with a Retry-After
+// header. Who goes away or whose deadline comes while waiting gets a 503, too, which nobody may see.
+//
+// The status that next answers says what became of the work: below 400 it is [Done]; 429, 503 and
+// 504 are [Dropped]; the others are [Ignored], for an error is mostly quicker than the work. A next
+// that panics or exits has dropped it; the permit is released in any case.
+//
+// The ResponseWriter that next gets can flush and be hijacked if the server's can, and
+// [http.ResponseController] finds the server's below it.
+func (l *Limiter) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := l.Acquire(r.Context())
+		if err != nil {
+			l.sendAway(w, r, err)
+			return
+		}
+		outcome := Dropped
+		defer func() { p.Release(outcome) }()
+		s := &watched{ResponseWriter: w}
+		next.ServeHTTP(s, r)
+		outcome = outcomeOfStatus(s.status)
+	})
+}
+
+// sendAway answers a request that got no permit.
+func (l *Limiter) sendAway(w http.ResponseWriter, r *http.Request, err error) {
+	after, status := time.Second, http.StatusServiceUnavailable
+	var o *Overload
+	switch {
+	case errors.Is(err, ErrCost):
+		http.Error(w, "bad cost", http.StatusInternalServerError)
+		return
+	case errors.As(err, &o):
+		after = max(after, o.RetryAfter)
+		if requestOf(r.Context()).tenant != "" {
+			status = http.StatusTooManyRequests
+		}
+	}
+	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(after.Seconds())), 10))
+	http.Error(w, http.StatusText(status), status)
+}
+
+func outcomeOfStatus(status int) Outcome {
+	switch {
+	case status < 400:
+		return Done
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		return Dropped
+	}
+	return Ignored
+}
+
+// watched is a ResponseWriter that remembers the status.
+type watched struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *watched) WriteHeader(status int) {
+	if w.status < 200 { // those below are only news on the way
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *watched) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+func (w *watched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+func (w *watched) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+
+// Transport is an [http.RoundTripper] that sends with a permit through base, or through
+// [http.DefaultTransport] if base is nil: it bounds what a client has under way at a server. The
+// permit is held until the response's body was read to its end or closed. Without one, RoundTrip
+// returns the error of [Limiter.Acquire].
+//
+// The statuses 429, 503 and 504 and timeouts are [Dropped]; other errors, and other statuses from 400
+// on, are [Ignored].
+func (l *Limiter) Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return limited{l, base}
+}
+
+type limited struct {
+	l    *Limiter
+	base http.RoundTripper
+}
+
+func (t limited) RoundTrip(req *http.Request) (*http.Response, error) {
+	p, err := t.l.Acquire(req.Context())
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close() // a RoundTripper has to
+		}
+		return nil, err
+	}
+	outcome, held := Dropped, true
+	defer func() {
+		if held {
+			p.Release(outcome)
+		}
+	}()
+	res, err := t.base.RoundTrip(req)
+	if err != nil {
+		var n net.Error
+		if !errors.As(err, &n) || !n.Timeout() {
+			outcome = outcomeOf(err)
+		}
+		return res, err
+	}
+	outcome = outcomeOfStatus(res.StatusCode)
+	if res.Body != nil && res.Body != http.NoBody && res.StatusCode != http.StatusSwitchingProtocols {
+		res.Body, held = &heldBody{body: res.Body, release: sync.OnceFunc(func() { p.Release(outcome) })}, false
+	}
+	return res, nil
+}
+
+// heldBody releases the permit at its end.
+type heldBody struct {
+	body    io.ReadCloser
+	release func()
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil {
+		b.release()
+	}
+	return n, err
+}
+
+func (b *heldBody) Close() error {
+	defer b.release()
+	return b.body.Close()
+}
