@@ -1,0 +1,106 @@
+// Command shardkeys asks which part of a request is a good key to shard by, and then moves shards while
+// requests go on.
+//
+//	go run ./shardkeys                              a made-up log
+//	go run ./shardkeys -in access.log.gz            a real one, plain or packed
+//	zcat access.log.gz | go run ./shardkeys -in -
+//
+// It ranks three candidates: the visitor, the page, and both together. For each it places the keys on
+// nodes and draws the nodes' loads, as they are and after a [shard.Balancer] has moved what can be
+// moved: the report is a page with charts. No balancer can split a key, which is the point of ranking.
+//
+// Then the best key serves: eight nodes become nine and then seven, in planned waves, while senders go
+// on. Every message carries its number among those of its key, and the key's owner wants the next one:
+// so what is lost, doubled or out of order is seen, and counted.
+//
+// Exit codes: 0 nothing was lost, doubled or out of order; 1 otherwise; 2 wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/go-calm/calm/examples/internal/accesslog"
+)
+
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	code, err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "shardkeys:", err)
+	}
+	os.Exit(code)
+}
+
+// command runs the program and returns its exit code.
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	f := flag.NewFlagSet("shardkeys", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	var made accesslog.Made
+	path := f.String("in", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
+	f.IntVar(&made.Lines, "lines", 300_000, "without -in: how many lines to make up")
+	f.IntVar(&made.Visitors, "visitors", 50_000, "without -in: of how many visitors")
+	f.IntVar(&made.Pages, "pages", 1_000, "without -in: of how many pages")
+	f.Uint64Var(&made.Seed, "seed", 1, "without -in: what the lines are drawn by")
+	senders := f.Int("senders", 2, "how many goroutines send while shards move")
+	out := f.String("o", filepath.Join(os.TempDir(), "shardkeys.html"), "where the charts go")
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK, nil
+	} else if err != nil {
+		return exitUsage, nil //nolint:nilerr // Parse has told
+	}
+	switch {
+	case f.NArg() > 0:
+		return exitUsage, fmt.Errorf("unexpected %q; the log is given by -in", f.Arg(0))
+	case *senders < 1 || *senders > 64:
+		return exitUsage, fmt.Errorf("-senders is from 1 to 64, not %d", *senders)
+	case made.Lines < 1 || made.Visitors < 1 || made.Pages < 1:
+		return exitUsage, errors.New("-lines, -visitors and -pages are at least 1")
+	}
+	in := accesslog.Input{Name: made.String(), Made: &made}
+	if *path != "" {
+		var err error
+		if in, err = accesslog.At(*path, stdin); err != nil {
+			return exitUsage, err
+		}
+	}
+	fmt.Fprintf(stdout, "reading %s\n", in)
+	requests, malformed, err := read(in)
+	switch {
+	case err != nil:
+		return exitFailed, err
+	case len(requests) == 0:
+		return exitFailed, errors.New("no request in it")
+	}
+	fmt.Fprintf(stdout, "%d requests, %d malformed lines\n\n", len(requests), malformed)
+
+	best, page, err := judge(stdout, requests)
+	if err != nil {
+		return exitFailed, err
+	}
+	whole, err := page.WriteFile(*out)
+	if err != nil {
+		return exitFailed, err
+	}
+	fmt.Fprintf(stdout, "\ncharts: %s\n\n", whole)
+
+	ok, err := migrate(ctx, stdout, best, requests, *senders)
+	if err != nil || !ok {
+		return exitFailed, err
+	}
+	return exitOK, nil
+}
