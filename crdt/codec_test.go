@@ -182,3 +182,32 @@ func TestStampsTooFarAheadAreRefused(t *testing.T) {
 	}
 	require.NoError(t, parse(crdt.NewCounter(1).Add(math.MaxInt64)))
 }
+
+// A codec that panics leaves what was done before it, and a store that works.
+func TestCodecThatPanics(t *testing.T) {
+	fussy := crdt.Codec[string]{
+		ID: 130,
+		Append: func(dst []byte, v string) []byte {
+			if v == "bad" {
+				panic("bad")
+			}
+			return append(dst, v...)
+		},
+		Decode: func(b []byte) (string, error) { return string(b), nil },
+	}
+	s := crdt.Open[*crdt.Set[string]](1, fussy)
+	o := crdt.Open[*crdt.Set[string]](2, fussy)
+	require.Panics(t, func() { s.Add("good", "bad") })
+	require.Panics(t, func() { s.Remove("bad") })
+	merge(t, s, o.Add("theirs"))
+	require.Equal(t, []string{"good", "theirs"}, s.Sorted())
+	merge(t, o, s.State())
+	m := crdt.Open[*crdt.Map[string, *crdt.Flag]](1, fussy)
+	require.Panics(t, func() { m.Remove("bad") })
+	require.False(t, m.At("good").Enable().IsZero())
+
+	none := crdt.NewSet[int](0)
+	require.Panics(t, func() { none.Add(1) })
+	merge(t, none, crdt.NewSet[int](1).Add(1))
+	require.Equal(t, 1, none.Len(), "who has no name may read")
+}

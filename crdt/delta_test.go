@@ -231,6 +231,28 @@ func TestHostileBytesAreRefused(t *testing.T) {
 	}
 }
 
+// The highest event number there is can be merged, and is the last one of its replica: no other comes
+// after it, and the replica itself says so rather than begin again.
+func TestEventNumbersAtTheCeiling(t *testing.T) {
+	last := binary.AppendUvarint([]byte{1}, 1<<62-1) // runs: the one event 2⁶²
+	last = append(last, 0)
+	b := append([]byte{0xCA, 0x1D, 1, 4, 6, 1, 0, 0, 0, 0, 0, 0, 0, 7}, last...)
+	b = append(append(b, last...), 1<<3, 0, 5, 0, 1, 'x')
+	d, err := crdt.ParseDelta(sum(b), crdt.Limits{})
+	require.NoError(t, err)
+	s, own := crdt.NewSet[string](1), crdt.NewSet[string](7)
+	merge(t, s, d)
+	require.Equal(t, []string{"x"}, s.Sorted())
+	merge(t, s, crdt.NewSet[string](2).Add("y"))
+	merge(t, own, s.Add("z"), s.State())
+	require.Equal(t, []string{"x", "y", "z"}, own.Sorted())
+	before := own.State()
+	require.PanicsWithValue(t, "crdt: a replica has made 2⁶² events; open the store under a new replica id", func() { own.Add("w") })
+	require.Equal(t, before, own.State())
+	merge(t, own, s.Remove("x"))
+	require.Equal(t, []string{"y", "z"}, own.Sorted())
+}
+
 func FuzzParseDelta(f *testing.F) {
 	raw, _ := example().State().MarshalBinary()
 	f.Add(raw[:len(raw)-4])

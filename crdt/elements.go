@@ -37,8 +37,9 @@ func (s *Elements[E]) element(e E) (slot, bool) {
 }
 
 // writeEach makes one event at each element, in the place of those that were seen there.
-func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p string, ok bool)) Delta {
+func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p string, ok bool)) (d Delta) {
 	s.store.begin()
+	defer func() { d = s.store.end() }() // a codec may panic
 	t := s.store.tree
 	set, exists := s.find()
 	for _, e := range es {
@@ -63,7 +64,7 @@ func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p str
 			s.store.mint(at, p)
 		}
 	}
-	return s.store.end()
+	return d
 }
 
 // Contains reports whether e is in the set. O(1).

@@ -45,14 +45,15 @@ func (m *Map[K, V]) at(key string) V {
 }
 
 // Remove removes keys with all that this replica has seen in their values.
-func (m *Map[K, V]) Remove(ks ...K) Delta {
+func (m *Map[K, V]) Remove(ks ...K) (d Delta) {
 	m.store.begin()
+	defer func() { d = m.store.end() }() // a codec may panic
 	for _, k := range ks {
 		if at, ok := m.entry(k); ok {
 			m.store.clear(at)
 		}
 	}
-	return m.store.end()
+	return d
 }
 
 // Clear removes all keys that this replica has seen.

@@ -20,14 +20,15 @@ func (*Set[E]) schema(cs codecs, _ bool) *schema { return setSchema[E](cs, kindS
 func (s *Set[E]) Add(es ...E) Delta { return s.writeEach(es, always("")) }
 
 // Remove removes elements as far as this replica has seen them added.
-func (s *Set[E]) Remove(es ...E) Delta {
+func (s *Set[E]) Remove(es ...E) (d Delta) {
 	s.store.begin()
+	defer func() { d = s.store.end() }() // a codec may panic
 	for _, e := range es {
 		if at, ok := s.element(e); ok {
 			s.store.clear(at)
 		}
 	}
-	return s.store.end()
+	return d
 }
 
 // Clear removes all elements that this replica has seen.

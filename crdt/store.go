@@ -83,9 +83,13 @@ func (s *Store) OnUpdate(f func(Delta)) (stop func()) {
 }
 
 func (s *Store) begin() {
-	if s.tx.depth++; s.tx.depth > 1 {
-		return
+	if s.tx.depth == 0 {
+		s.start() // may panic: then no update has begun
 	}
+	s.tx.depth++
+}
+
+func (s *Store) start() {
 	if s.own < 0 {
 		if s.self == 0 {
 			panic("crdt: a replica needs an id to change its state; use crdt.NewReplicaID")
@@ -94,6 +98,9 @@ func (s *Store) begin() {
 	}
 	s.refused = nil
 	s.tx.first = s.lanes[s.own].seen.Max() + 1
+	if s.tx.first > maxSeq {
+		panic("crdt: a replica has made 2⁶² events; open the store under a new replica id")
+	}
 	s.tx.next = s.tx.first
 }
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
+)
+
+const (
+	goldenLog = "63616c6d6c6f673100000000000000020000000000000005f67482680000001c000000000000001c65ca1e99de36902e" +
+		"ca1d0107000100000000000000050100000100000d00010690557b51"
+	goldenSnapshot = "63616c6d736e703100000000000000020000000000000005a5426523ca1d0107000100000000000000050100000100000d00010690557b51"
 )
 
 // start opens the journal in a directory, and a set in it.
@@ -134,7 +141,7 @@ func TestDamageIsNoticed(t *testing.T) {
 // A replica that lost its disk begins under a new name; under the old one it is refused.
 func TestLostDisk(t *testing.T) {
 	dir := t.TempDir()
-	j, s, tags := start(t, dir, Options{})
+	j, _, tags := start(t, dir, Options{})
 	old := j.Replica()
 	peer := crdt.NewStore(7)
 	theirs := crdt.At[*crdt.Set[string]](peer, "tags")
@@ -143,7 +150,7 @@ func TestLostDisk(t *testing.T) {
 	require.NoError(t, j.Close())
 	require.NoError(t, os.RemoveAll(dir))
 
-	j, s, tags = start(t, dir, Options{})
+	j, s, tags := start(t, dir, Options{})
 	require.NotEqual(t, old, j.Replica())
 	_, err = s.Merge(peer.State())
 	require.NoError(t, err)
@@ -216,6 +223,14 @@ func TestBrokenLogIsMendedByASnapshot(t *testing.T) {
 	s.Add("after")
 	require.Equal(t, []string{"after", "kept"}, s.Sorted())
 	require.NoError(t, j.Close())
+}
+
+// The files are read for ever: these bytes never change.
+func TestGoldenBytes(t *testing.T) {
+	d := crdt.NewCounter(5).Add(3)
+	b := encodeLog(head{2, 5})
+	require.Equal(t, goldenLog, hex.EncodeToString(appendRecord(b, d, int64(len(b)))))
+	require.Equal(t, goldenSnapshot, hex.EncodeToString(encodeSnapshot(head{2, 5}, d)))
 }
 
 func FuzzLog(f *testing.F) {
