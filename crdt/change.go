@@ -258,11 +258,11 @@ func (h *Handle) glimpse() (value any, text string) {
 	case kindLWWElem:
 		return lastAdded(s, at), ""
 	case kindCounter, kindTotal:
-		return (&Counter{*h}).Value(), ""
+		return (&Counter{Handle: *h}).Value(), ""
 	case kindGCounter, kindGTotal:
-		return (&GCounter{*h}).Value(), ""
+		return (&GCounter{Handle: *h}).Value(), ""
 	case kindBounded:
-		return (&BoundedCounter{*h}).Value(), ""
+		return (&BoundedCounter{Handle: *h}).Value(), ""
 	case kindLWW:
 		last, _ := s.last(at)
 		value, _ = h.types.value.decode(last.payload[stampLen:])

@@ -1,9 +1,11 @@
 package crdt
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // Counter counts up and down. Concurrent additions all count.
@@ -16,7 +18,11 @@ import (
 //
 // Sums wrap around at the ends of int64. A Counter belongs to a [Store]; like the store it is not
 // safe for concurrent use.
-type Counter struct{ Handle }
+type Counter struct {
+	Handle
+	sum int64  // the value at …
+	at  uint64 // … this version of the store
+}
 
 // NewCounter makes a replica that is a counter.
 func NewCounter(id ReplicaID) *Counter { return Open[*Counter](id) }
@@ -36,22 +42,29 @@ func (*Counter) schema(_ codecs, root bool) *schema {
 func (c *Counter) Add(n int64) Delta {
 	c.store.begin()
 	if n != 0 {
+		known := c.at == c.store.version
 		c.addPayload(func(old string) []byte {
 			v, _ := binary.Varint([]byte(old))
 			return binary.AppendVarint(nil, v+n)
 		})
+		if known {
+			c.sum, c.at = c.sum+n, c.store.version
+		}
 	}
 	return c.store.end()
 }
 
-// Value returns the count as this replica sees it now (a snapshot read). O(events held).
+// Value returns the count as this replica sees it now (a snapshot read). O(1) where this Counter was
+// asked before and only added to since; O(events held) after other changes to the store.
 func (c *Counter) Value() int64 {
-	sum := int64(0)
-	c.payloads(func(p string) {
-		v, _ := binary.Varint([]byte(p))
-		sum += v
-	})
-	return sum
+	if c.at != c.store.version {
+		c.sum, c.at = 0, c.store.version
+		c.payloads(func(p string) {
+			v, _ := binary.Varint([]byte(p))
+			c.sum += v
+		})
+	}
+	return c.sum
 }
 
 // GCounter counts up only. At the root ([NewGCounter]) it never shrinks, so [GCounter.AtLeast] may
@@ -118,6 +131,7 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 	at := h.ensure()
 	if d := s.minted(at); d != nil {
 		d.payload = string(fold(d.payload))
+		s.version++
 		return
 	}
 	mark := len(s.tx.removed)
@@ -153,11 +167,12 @@ func (h *Handle) payloads(f func(payload string)) {
 // newest calls f for the newest event of each replica at the place. An older one may still be there
 // if deltas came in another order.
 func (h *Handle) newest(f func(dot)) {
-	h.dots(func(d dot) {
-		newest := true
-		h.dots(func(o dot) { newest = newest && (o.lane != d.lane || o.seq <= d.seq) })
-		if newest {
+	var ds []dot
+	h.dots(func(d dot) { ds = append(ds, d) })
+	slices.SortFunc(ds, func(a, b dot) int { return cmp.Or(cmp.Compare(a.lane, b.lane), cmp.Compare(a.seq, b.seq)) })
+	for i, d := range ds {
+		if i+1 == len(ds) || ds[i+1].lane != d.lane {
 			f(d)
 		}
-	})
+	}
 }

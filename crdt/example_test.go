@@ -30,6 +30,17 @@ func ExampleCounter() {
 	// Output: 3 3
 }
 
+func ExampleTally() {
+	visits := crdt.NewCounter(1)
+	tally := visits.Tally()
+	for range 1_000_000 {
+		tally.Add(1)
+	}
+	d := tally.Flush() // one event, to be sent to the others
+	fmt.Println(visits.Value(), d.Len() < 50)
+	// Output: 1000000 true
+}
+
 func ExampleGCounter() {
 	visits := crdt.NewGCounter(1)
 	visits.Add(1000)

@@ -200,7 +200,7 @@ func (s *Store) undoTotal(u *undoing, kind kind) {
 	if kind == kindTotal {
 		now, _ := binary.Varint([]byte(made.payload))
 		was, _ := binary.Varint([]byte(ended.payload))
-		(&Counter{h}).Add(was - now)
+		(&Counter{Handle: h}).Add(was - now)
 		return
 	}
 	now, _ := parseEscrow([]byte(made.payload))

@@ -334,6 +334,7 @@ func (m *merger) attach(s *Store, vl *viewLane) bool {
 	v, l := &m.view, &s.lanes[vl.local]
 	items := v.items[vl.item0:vl.item1]
 	fresh := 0
+	s.version++
 	for i := range items {
 		it := &items[i]
 		if !it.fresh {

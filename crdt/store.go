@@ -28,6 +28,7 @@ type Store struct {
 	lanes   []lane
 	byID    map[ReplicaID]int
 	tree    *tree
+	version uint64 // counts changes of what lives
 	schema  *schema
 	codecs  codecs
 	tx      transaction
@@ -221,6 +222,7 @@ func (s *Store) write(at slot, payload string) {
 		}
 		if d := s.minted(at); d != nil {
 			d.payload = payload
+			s.version++
 			return
 		}
 	}
@@ -257,6 +259,7 @@ func (s *Store) over(mark int) {
 }
 
 func (s *Store) attach(laneIndex int, seq uint64, at slot, payload string) {
+	s.version++
 	l := &s.lanes[laneIndex]
 	l.insert(seq, at)
 	l.living += mix(uint64(l.id) ^ mix(seq))
@@ -269,6 +272,7 @@ func (s *Store) attach(laneIndex int, seq uint64, at slot, payload string) {
 }
 
 func (s *Store) detach(laneIndex int, seq uint64) {
+	s.version++
 	l := &s.lanes[laneIndex]
 	at := l.kill(seq)
 	l.living -= mix(uint64(l.id) ^ mix(seq))

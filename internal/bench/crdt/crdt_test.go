@@ -176,12 +176,39 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-func BenchmarkCounterAdd(b *testing.B) {
+// A counter that a thousand replicas have added to.
+func BenchmarkCounter(b *testing.B) {
 	c := crdt.NewCounter(1)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Add(1)
+	for id := range crdt.ReplicaID(1000) {
+		c.Merge(crdt.NewCounter(id + 2).Add(1))
 	}
+	state := c.State()
+	b.Run("inc", func(b *testing.B) { // collected, flushed once in a thousand
+		b.ReportAllocs()
+		t := c.Tally()
+		for i := 0; i < b.N; i++ {
+			if t.Add(1); i%1000 == 999 {
+				t.Flush()
+			}
+		}
+	})
+	b.Run("add", func(b *testing.B) { // with a delta each
+		b.ReportAllocs()
+		alone := crdt.NewCounter(1)
+		for b.Loop() {
+			alone.Add(1)
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			c.Value()
+		}
+	})
+	b.Run("merge", func(b *testing.B) {
+		for b.Loop() {
+			c.Merge(state)
+		}
+	})
 }
 
 func heap() uint64 {
