@@ -26,8 +26,14 @@ func written(b *testing.B, n, replicas int) (crdt.Delta, []string) {
 // How costs grow with the elements and with the replicas that wrote them.
 func BenchmarkGrowth(b *testing.B) {
 	for _, c := range []struct{ n, replicas int }{
-		{1000, 1}, {10_000, 1}, {100_000, 1}, {1_000_000, 1},
-		{100_000, 3}, {100_000, 10}, {100_000, 100}, {100_000, 1000},
+		{1000, 1},
+		{10_000, 1},
+		{100_000, 1},
+		{1_000_000, 1},
+		{100_000, 3},
+		{100_000, 10},
+		{100_000, 100},
+		{100_000, 1000},
 	} {
 		b.Run(fmt.Sprintf("n=%d/replicas=%d", c.n, c.replicas), func(b *testing.B) {
 			state, _ := written(b, c.n, c.replicas)
