@@ -1,0 +1,101 @@
+// Command overload shows what a server does when it is asked for more than it can do: an HTTP service is
+// offered one, two, five and ten times its capacity, unprotected, behind a semaphore as one writes it in
+// a minute, and behind calm's limiter.
+//
+//	go run ./overload                     measure, over loopback; write a report with charts
+//	go run ./overload -serve              serve all three, to try them with a load generator of your own
+//
+// What counts is goodput: answers a second that came before the caller gave up. A server that works on
+// requests whose callers are gone is busy and useless. Then ten tenants share the service, one of which
+// sends many times as much as the others: who is served?
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-calm/calm/examples/internal/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	if err := command(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "overload:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	var p power
+	flags.IntVar(&p.slots, "slots", 8, "how many requests the service works on at once")
+	flags.DurationVar(&p.mean, "work", 40*time.Millisecond, "how long a request takes it, on average")
+	deadline := flags.Duration("deadline", 400*time.Millisecond, "how long callers wait for an answer")
+	guess := flags.Int("guess", 64, "how many requests the semaphore lets in: what somebody guessed")
+	loads := flags.String("loads", "1,2,5,10", "how many times its capacity the service is offered")
+	step := flags.Duration("step", 2*time.Second, "how long each load lasts")
+	seed := flags.Uint64("seed", 1, "what arrivals and work are drawn by")
+	report := flags.String("report", filepath.Join(os.TempDir(), "calm-overload.html"), "the `file` to write charts to; none if empty")
+	serving := flags.Bool("serve", false, "serve until interrupted, and offer nothing")
+	addr := flags.String("addr", "127.0.0.1:0", "with -serve: the `address` to serve at")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	times, err := parseLoads(*loads)
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected %q", flags.Arg(0))
+	case err != nil:
+		return err
+	case p.slots < 1 || *guess < 1:
+		return errors.New("-slots and -guess are at least 1")
+	case p.mean <= 0 || *deadline <= 0 || *step <= 0:
+		return errors.New("-work, -deadline and -step must be more than nothing")
+	}
+	if *serving {
+		return serve(ctx, *addr, p, *guess, *deadline, stdout)
+	}
+	e := experiment{
+		power: p, deadline: *deadline, guess: *guess, loads: times, step: *step, seed: *seed,
+		listen: loopback, out: stdout, progress: term.NewProgress(stderr),
+	}
+	result, err := e.run(ctx)
+	if err != nil {
+		return err
+	}
+	if *report == "" {
+		return nil
+	}
+	path, err := result.write(*report)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "charts: %s\n", path)
+	return nil
+}
+
+func parseLoads(s string) (loads []float64, err error) {
+	for part := range strings.SplitSeq(s, ",") {
+		f, err := strconv.ParseFloat(part, 64)
+		if err != nil || f <= 0 || f > 100 {
+			return nil, fmt.Errorf("-loads are numbers up to 100, separated by commas; %q is not", part)
+		}
+		loads = append(loads, f)
+	}
+	return loads, nil
+}
