@@ -38,7 +38,7 @@ func (e *LoadError) Is(target error) bool { return target == ErrLoad }
 // It moves least load: from the hottest node first the smallest slot that alone brings it to its
 // target, else the largest that fits anywhere, always to the fullest node that takes it without
 // exceeding its own target. Where nothing fits, it looks for a node that makes room by handing
-// smaller slots on, if slots have one replica. No node ends above its limit that was not so before,
+// smaller slots on, if slots have one replica and that brings all nodes within their limits. No node ends above its limit that was not so before,
 // so proposals never go round in circles; and between Target and Limit nothing moves.
 type Balancer struct {
 	Limit    float64 // act on nodes above Limit times their fair share; 0 means 1.10
@@ -74,6 +74,9 @@ type HotSlot struct {
 	Why   string
 }
 
+// dust is what sums of the same loads in another order may differ by.
+const dust = 1e-10
+
 // nodeLoad is a node while a proposal is made.
 type nodeLoad struct {
 	load, fair float64
@@ -90,12 +93,24 @@ type nodeLoad struct {
 // negative or not finite; [*OptionError] for a limit or target below 1, a target above the limit
 // or a negative budget; [ErrPlan] for a move in flight of a slot or to a node that is not there.
 func (b Balancer) Propose(m *Map, load []float64) Proposal {
+	p, settled := b.propose(m, load, true)
+	if !settled {
+		// Handing on is worth its moves only where it ends the matter: what is left over could
+		// otherwise send slots back in the next round.
+		p, _ = b.propose(m, load, false)
+	}
+	return p
+}
+
+// propose makes a proposal, with or without handing on, and reports whether it did not hand on or
+// leaves no node above its limit.
+func (b Balancer) propose(m *Map, load []float64, handOn bool) (p Proposal, settled bool) {
 	limit, target := cmp.Or(b.Limit, 1.10), b.Target
 	if target == 0 {
 		target = min(1.02, limit)
 	}
 	if err := b.check(m, load, limit, target); err != nil {
-		return Proposal{Plan: Plan{Err: err}}
+		return Proposal{Plan: Plan{Err: err}}, true
 	}
 
 	nodes, total := make([]nodeLoad, len(m.nodes)), 0.0
@@ -121,7 +136,6 @@ func (b Balancer) Propose(m *Map, load []float64) Proposal {
 		nodes[i].fair = total * (float64(w) / weights)
 		most = max(most, nodes[i].fair)
 	}
-	var p Proposal
 	for s, o := range owner {
 		if n := &nodes[o]; n.load > limit*n.fair {
 			if load[s] > limit*most {
@@ -141,6 +155,7 @@ func (b Balancer) Propose(m *Map, load []float64) Proposal {
 		})
 	}
 	p.PeakBefore = peak(nodes)
+	handedOn := false
 	for b.MaxMoves == 0 || len(p.Moves) < b.MaxMoves {
 		i := hottest(nodes, limit, target)
 		if i < 0 {
@@ -156,7 +171,9 @@ func (b Balancer) Propose(m *Map, load []float64) Proposal {
 			at, to = choose(m, nodes, i, load, limit, budget)
 		}
 		if at < 0 {
-			if !b.makeRoom(m, &p, nodes, owner, fixed, i, load, limit, budget) {
+			if handOn && b.makeRoom(m, &p, nodes, owner, fixed, i, load, limit, budget) {
+				handedOn = true
+			} else {
 				n.stuck = true
 			}
 			continue
@@ -169,7 +186,8 @@ func (b Balancer) Propose(m *Map, load []float64) Proposal {
 	}
 	p.PeakAfter = peak(nodes)
 	slices.SortFunc(p.Moves, func(a, b Move) int { return cmp.Compare(a.Slot, b.Slot) })
-	return p
+	above := slices.ContainsFunc(nodes, func(n nodeLoad) bool { return n.load > limit*n.fair*(1+dust) })
+	return p, !handedOn || !above
 }
 
 func (p *Proposal) move(m *Map, nodes []nodeLoad, s Slot, from, to int, load float64) {
@@ -288,7 +306,7 @@ func hottest(nodes []nodeLoad, limit, target float64) int {
 		if n.begun {
 			bound = target
 		}
-		if !n.stuck && n.load > bound*n.fair && (best < 0 || n.load*nodes[best].fair > nodes[best].load*n.fair) {
+		if !n.stuck && n.load > bound*n.fair*(1+dust) && (best < 0 || n.load*nodes[best].fair > nodes[best].load*n.fair) {
 			best = i
 		}
 	}
