@@ -16,13 +16,14 @@ import (
 
 func TestCommand(t *testing.T) {
 	var out, again, stderr bytes.Buffer
-	require.NoError(t, command(nil, nil, &out, &stderr))
+	args := []string{"-operations", "200"}
+	require.NoError(t, command(args, nil, &out, &stderr))
 	require.Empty(t, stderr.String(), "no progress where there is no terminal")
 	for _, name := range workloadNames {
 		require.Contains(t, out.String(), name)
 	}
 	require.Contains(t, out.String(), "all nodes say the same")
-	require.NoError(t, command(nil, nil, &again, io.Discard))
+	require.NoError(t, command(args, nil, &again, io.Discard))
 	require.Equal(t, out.String(), again.String(), "the same seed gives the same run")
 }
 
@@ -45,7 +46,7 @@ func TestUsage(t *testing.T) {
 
 func TestWorkloadsOnBadNetworks(t *testing.T) {
 	for seed := range uint64(6) {
-		s := simulation{nodes: 1 + int(seed), operations: 120, latency: 1 + 4*int(seed), loss: 0.15 * float64(seed), partition: seed%2 == 1, seed: seed}
+		s := simulation{nodes: 1 + int(seed), operations: 80, latency: 1 + 4*int(seed), loss: 0.15 * float64(seed), partition: seed%2 == 1, seed: seed}
 		for _, name := range workloadNames {
 			r, err := s.run(name)
 			require.NoError(t, err, "%s, seed %d", name, seed)

@@ -27,9 +27,9 @@ var ways = []way{
 	{"sharded locks", shardedLocks, 1},
 	{"a channel to an owner", toOwner, 1},
 	{"own state, merged last", mergedLast, 1},
-	{"own state, merged as it goes", mergedOften, 1},
+	{"own state, merged as it goes", mergedOften(256), 1},
 	{"processes that ask", processes{ask: true}.run, 64},
-	{"processes that tell", processes{ask: false}.run, 1},
+	{"processes that tell", processes{every: 256}.run, 1},
 }
 
 // outcome is what one run comes to.

@@ -35,10 +35,13 @@ func mergedLast(t text, workers int) (outcome, error) {
 	return outcome{counts: sumsOf(lattice.VecOf(rows...)), took: time.Since(begin), waits: slices.Concat(waited...)}, nil
 }
 
-// mergedOften has them tell what is new after every 256 pieces, so that whoever looks at the total
-// sees counts that are never far behind.
-func mergedOften(t text, workers int) (outcome, error) {
-	const every = 256
+// mergedOften has them tell what is new after a number of pieces, again and again, so that whoever
+// looks at the total sees counts that are never far behind.
+func mergedOften(every int) func(text, int) (outcome, error) {
+	return func(t text, workers int) (outcome, error) { return mergedEvery(t, workers, every) }
+}
+
+func mergedEvery(t text, workers, every int) (outcome, error) {
 	begin := time.Now()
 	var (
 		mu    sync.Mutex

@@ -65,7 +65,8 @@ func TestUsage(t *testing.T) {
 func TestAllWaysComeToTheSame(t *testing.T) {
 	text, err := cut("made up", madeUp(300<<10, 7))
 	require.NoError(t, err)
-	for _, w := range ways {
+	often := []way{{"every piece", mergedOften(1), 1}, {"every second", processes{every: 2}.run, 1}}
+	for _, w := range append(often, ways...) {
 		part := text.first(w.part)
 		want, err := alone(part, 1)
 		require.NoError(t, err)
@@ -132,6 +133,12 @@ func TestFitFindsTheLaw(t *testing.T) {
 	require.Zero(t, faster.sigma)
 	require.Zero(t, faster.kappa)
 	require.True(t, math.IsInf(faster.peak(), 1))
+	flat := fit([]int{1, 2, 3, 4}, []float64{1, 1, 1.4, 1.8}) // best with a κ below zero
+	require.Zero(t, flat.kappa)
+	require.InDelta(t, 0.497, flat.sigma, 0.001)
+	steep := fit([]int{1, 2, 3, 4}, []float64{1, 2, 1.5, 0.8}) // best with a σ below zero
+	require.Zero(t, steep.sigma)
+	require.InDelta(t, 0.293, steep.kappa, 0.001)
 	require.False(t, fit([]int{1, 2}, []float64{1, 2}).ok)
 }
 

@@ -18,13 +18,16 @@ const workerArg = "be-a-worker"
 // processes count in processes of their own, as machines would, and send what they have to this one.
 type processes struct {
 	// ask has the coordinator count each word and answer when it has, as a database does that all
-	// write to. Otherwise a worker tells what is new from time to time and waits for nobody.
-	ask bool
+	// write to. Otherwise a worker tells what is new after every so many pieces of text, and waits for
+	// nobody.
+	ask   bool
+	every int
 }
 
 // job is what a worker is started with.
 type job struct {
 	Ask     bool
+	Every   int
 	Replica crdt.ReplicaID
 	Text    []string
 }
@@ -41,7 +44,7 @@ func (p processes) run(t text, workers int) (outcome, error) {
 	c := &coordinator{counts: map[string]int64{}, replica: crdt.Open[*counts](1)}
 	procs := make([]*process, workers)
 	for w := range procs {
-		proc, err := startProcess(job{Ask: p.ask, Replica: crdt.ReplicaID(w + 2), Text: t.of(w, workers)})
+		proc, err := startProcess(job{Ask: p.ask, Every: p.every, Replica: crdt.ReplicaID(w + 2), Text: t.of(w, workers)})
 		if err != nil {
 			return outcome{}, err
 		}

@@ -123,7 +123,7 @@ func page(t text, results []result) *plot.Page {
 	speed := plot.Chart{
 		X:    plot.Axis{Label: "workers", Whole: true, Min: 1, Max: float64(max(2, head[len(head)-1]))},
 		Y:    plot.Axis{Label: "words per second"},
-		Note: "Dots are measured, lines are the Universal Scalability Law. The dashed line is the single thread; those who ask are at the bottom. Workers beyond the number of cores share them, so nothing can rise there.",
+		Note: "Dots are measured, lines are the Universal Scalability Law. The dashed line is the single thread; those who ask are at the bottom. Workers beyond the number of cores share them, so little can rise there.",
 	}
 	p99 := plot.Chart{Bars: true, Y: plot.Axis{Label: "seconds", Log: true}, Note: "How long a worker waits until a word is counted, one word in a hundred waits longer; at the most workers."}
 	lost := plot.Chart{Bars: true, Y: plot.Axis{Label: "%", Max: 100}, Note: "Share of the cores' time in which no word was counted, compared with the single thread, by number of workers."}
@@ -143,7 +143,8 @@ func page(t text, results []result) *plot.Page {
 				dots.Points = append(dots.Points, plot.Point{X: float64(n), Y: r.speed[j]})
 				bars.Points = append(bars.Points, plot.Point{X: float64(j), Y: 100 * r.overhead[j]})
 			}
-			for x := 1.0; r.law.ok && x <= speed.X.Max; x += speed.X.Max / 100 {
+			for step := 0.0; r.law.ok && step <= 100; step++ {
+				x := 1 + (speed.X.Max-1)*step/100
 				law.Points = append(law.Points, plot.Point{X: x, Y: r.law.speed(x)})
 			}
 			speed.Series = append(speed.Series, dots, law)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/gob"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/go-calm/calm/crdt"
@@ -47,13 +48,12 @@ func ask(j job, in *bufio.Reader, out *gob.Encoder) (w waits, err error) {
 	return w, err
 }
 
-// tell counts into its own replica, and says after every 256 pieces what is new there.
+// tell counts into its own replica, and says now and then what is new there.
 func tell(j job, _ *bufio.Reader, out *gob.Encoder) (w waits, err error) {
-	const every = 256
 	replica := crdt.Open[*counts](j.Replica)
 	fresh := map[string]int64{}
-	for pieces := j.Text; len(pieces) > 0; pieces = pieces[min(every, len(pieces)):] {
-		eachWord(pieces[:min(every, len(pieces))], func(word string, begin time.Time) {
+	for pieces := range slices.Chunk(j.Text, j.Every) {
+		eachWord(pieces, func(word string, begin time.Time) {
 			fresh[word]++
 			w.since(begin)
 		})
