@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/clock"
+	"github.com/go-calm/calm/crdt"
 )
 
 func TestCommand(t *testing.T) {
@@ -83,6 +84,37 @@ func TestTheClientSeesWhatIsWrong(t *testing.T) {
 	c = newClient("pn-counter")
 	c.sum = 3
 	require.ErrorContains(t, c.check([]*node{deaf}), "n1 counts 0, not 3")
+}
+
+// begun is a node after init.
+func begun(workload, id string, c *clock.Clock) *node {
+	n := newNode(workload, c)
+	n.receive(encode(message{"c0", id, encode(reply{"type": "init", "node_id": id, "node_ids": []string{"n1", "n2", "n3"}})}))
+	return n
+}
+
+// TestIDsOfOneInstant asks all nodes at once, and each twice.
+func TestIDsOfOneInstant(t *testing.T) {
+	still := clock.NewFake(0)
+	ids := map[any]bool{}
+	for _, id := range []string{"n1", "n2", "n3"} {
+		n := begun("unique-ids", id, clock.New(clock.WithSource(still)))
+		for range 2 {
+			r, err := n.handle("c1", request{Type: "generate"})
+			require.NoError(t, err)
+			ids[r["id"]] = true
+		}
+	}
+	require.Len(t, ids, 6)
+}
+
+// TestTopology: a node talks to its neighbors, and to nobody else.
+func TestTopology(t *testing.T) {
+	n := begun("broadcast", "n2", clock.New())
+	require.Equal(t, []crdt.ReplicaID{1, 3}, n.engine.Peers())
+	_, err := n.handle("c0", request{Type: "topology", Topology: map[string][]string{"n2": {"n3", "n2", "n9"}, "n1": {"n2"}}})
+	require.NoError(t, err)
+	require.Equal(t, []crdt.ReplicaID{3}, n.engine.Peers())
 }
 
 // TestServe speaks to a node as Maelstrom does.

@@ -159,8 +159,9 @@ func TestNoWindowAdmitsMore(t *testing.T) {
 			sources[i].Advance(time.Duration(rng.IntN(1e6)))
 			switch rng.IntN(8) {
 			case 0:
-				if d, ok := limits[i].lend(clocks[i].Now(), limits[j].window, limits[j].id); ok {
-					loans[j] = append(loans[j], loan{clocks[i].Now(), limits[i].window, d})
+				asked := limits[j].window
+				if d, ok := limits[i].lend(clocks[i].Now(), asked, limits[j].id); ok {
+					loans[j] = append(loans[j], loan{clocks[i].Now(), asked, d})
 				}
 			case 1:
 				if len(loans[i]) > 0 {
