@@ -92,7 +92,7 @@ func ExampleNodeError() {
 func ExampleOptionError() {
 	_, err := shard.New([]shard.Node{{ID: "ann"}}, shard.Slots(1000))
 	fmt.Println(err)
-	// Output: shard: Slots 1000: must be a power of two from 1 to 1<<24
+	// Output: shard: Slots 1000: must be a power of two from 1 to 1<<24; leave the option out to have it chosen
 }
 
 func ExampleJumpBack() {
@@ -284,6 +284,21 @@ func ExampleSkew() {
 	r := here.Report(8)
 	fmt.Println(r.Events, r.Top[0].Key, r.Top[0].Count, r.MaxShare)
 	// Output: 100 hot 70 0.7
+}
+
+func ExampleSkew_MarshalBinary() {
+	there := shard.NewSkew("there", 100)
+	there.Add("cold")
+	sent, _ := there.MarshalBinary()
+
+	here, received := shard.NewSkew("here", 100), new(shard.Skew)
+	here.Add("hot")
+	if err := received.UnmarshalBinary(sent); err != nil {
+		fmt.Println(err)
+	}
+	here.Merge(received)
+	fmt.Println(here.Report(8).Events)
+	// Output: 2
 }
 
 func ExampleKeyReport() {

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,4 +56,29 @@ func TestGoldenMaps(t *testing.T) {
 	}
 	m := must(t, nodes, Slots(2048), Replicas(3), Slack(0.1))
 	require.Equal(t, uint64(0xed18b6cd96e1ac15), m.Fingerprint(), "0x%x", m.Fingerprint())
+}
+
+// The binary form of a skew with two sources, one of which has seen more keys than it keeps.
+func TestGoldenSkew(t *testing.T) {
+	s := NewSkew("eu", 2)
+	for _, key := range []string{"a", "b", "a", "c"} {
+		s.Add(key)
+	}
+	us := NewSkew("us", 0)
+	us.Add("a")
+	s.Merge(us)
+	b, err := s.MarshalBinary()
+	require.NoError(t, err)
+	head, rest := b[:15], b[15:]
+	require.Equal(t, "01 02 00 02 65 75 02 02 01 61 02 00 01 63 00", fmt.Sprintf("% x", head))
+	require.Equal(t, byte(1), rest[0])
+	rest = rest[1:]
+	set := map[int]byte{}
+	for i, v := range rest[:1<<12] {
+		if v > 0 {
+			set[i] = v
+		}
+	}
+	require.Equal(t, map[int]byte{2464: 6, 2673: 1, 3578: 1}, set)
+	require.Equal(t, "02 75 73 80 08 01 01 61 01 00", fmt.Sprintf("% x", rest[1<<12:]))
 }

@@ -355,6 +355,7 @@ func TestBadInput(t *testing.T) {
 		"a NaN weight":          {[]Node{{ID: "a", Weight: math.NaN()}}, nil, ErrWeight},
 		"an infinite weight":    {[]Node{{ID: "a", Weight: math.Inf(1)}}, nil, ErrWeight},
 		"a negative weight":     {[]Node{{ID: "a", Weight: -1}}, nil, ErrWeight},
+		"zero slots":            {[]Node{one}, []Option{Slots(0)}, ErrOption},
 		"negative slots":        {[]Node{one}, []Option{Slots(-1)}, ErrOption},
 		"too many slots":        {[]Node{one}, []Option{Slots(1 << 25)}, ErrOption},
 		"slots, no power of 2":  {[]Node{one}, []Option{Slots(100)}, ErrOption},
@@ -384,6 +385,12 @@ func TestBadInput(t *testing.T) {
 	strict := must(t, []Node{{ID: "a", Zone: "x/1"}, {ID: "b", Zone: "y/1"}}, Strict(), Replicas(2))
 	_, err = strict.Without("a")
 	require.ErrorIs(t, err, ErrReplicas)
+}
+
+// Weights cannot add up to nothing: none given is 1, and one that is zero by accident is too.
+func TestZeroWeightsMeanOne(t *testing.T) {
+	want := must(t, []Node{{ID: "a", Weight: 1}, {ID: "b", Weight: 1}})
+	requireSame(t, want, must(t, []Node{{ID: "a"}, {ID: "b", Weight: math.Copysign(0, -1)}}))
 }
 
 func TestFewerNodesThanReplicas(t *testing.T) {

@@ -13,7 +13,8 @@ const (
 
 // config is what the options of a map come to.
 type config struct {
-	slots    int // as asked for; 0 chooses by the number of nodes
+	slots    int  // as asked for; 0 chooses by the number of nodes
+	none     bool // 0 slots were asked for
 	replicas int
 	slack    float64
 	seed     uint64
@@ -29,7 +30,7 @@ type Option func(*config)
 // By default it is the power of two at or above 512 for each node, but between 4096 and 65536,
 // and at least 20 for each node. It then changes with the number of nodes, and a change of the
 // number of slots moves keys: clusters that grow a lot should fix it.
-func Slots(n int) Option { return func(c *config) { c.slots = n } }
+func Slots(n int) Option { return func(c *config) { c.slots, c.none = n, n == 0 } }
 
 // Replicas sets how many nodes own each slot, 1 by default. They are distinct nodes, spread over
 // the zones as evenly as the zones allow, level by level. Where there are fewer nodes than
@@ -61,8 +62,8 @@ func newConfig(opts []Option) config {
 // check refuses options that are out of range, or too strict for the nodes.
 func (c *config) check(nodes []Node) error {
 	switch {
-	case c.slots < 0 || c.slots > maxSlots || c.slots&(c.slots-1) != 0:
-		return &OptionError{"Slots", float64(c.slots), "must be a power of two from 1 to 1<<24"}
+	case c.none || c.slots < 0 || c.slots > maxSlots || c.slots&(c.slots-1) != 0:
+		return &OptionError{"Slots", float64(c.slots), "must be a power of two from 1 to 1<<24; leave the option out to have it chosen"}
 	case c.replicas < 1 || c.replicas > maxReplicas:
 		return &OptionError{"Replicas", float64(c.replicas), "must be from 1 to 255"}
 	case !(c.slack >= 0 && c.slack <= 1): // the negation catches NaN as well

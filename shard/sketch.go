@@ -6,11 +6,12 @@ import "slices"
 // ordered by a heap, the least count on top. A count grows by one at a time, so a counter seldom
 // sinks more than a level.
 type sketch struct {
-	events   uint64
-	counters []counter // a heap
-	table    []int32   // hash table of indices into counters, plus 1; 0 is free
-	mask     uint64
-	distinct registers
+	events   uint64     // the sum of all counts, as a newcomer inherits one
+	capacity int        // the most counters
+	counters []counter  // a heap
+	table    []int32    // hash table of indices into counters, plus 1; 0 is free
+	mask     uint64     // of the table, which is at most half full
+	distinct *registers // of all keys ever; nil while all of them have counters
 }
 
 type counter struct {
@@ -20,17 +21,44 @@ type counter struct {
 	at            int32 // in table
 }
 
-func newSketch(capacity int) *sketch {
-	size := ceilPow2(4 * max(capacity, 2))
-	return &sketch{counters: make([]counter, 0, capacity), table: make([]int32, size), mask: uint64(size - 1)}
+// newSketch returns a sketch with memory for room of its counters.
+func newSketch(capacity, room int) *sketch {
+	k := &sketch{capacity: capacity, counters: make([]counter, 0, room)}
+	k.rehash(room)
+	return k
+}
+
+// rehash makes the table anew, with room for as many keys.
+func (k *sketch) rehash(room int) {
+	size := ceilPow2(4 * max(room, 2))
+	k.table, k.mask = make([]int32, size), uint64(size-1)
+	for i := range k.counters {
+		c := &k.counters[i]
+		at, _ := k.find(c.key, c.hash)
+		c.at, k.table[at] = int32(at), int32(i+1)
+	}
 }
 
 func (k *sketch) clone() *sketch {
 	c := *k
-	c.counters = make([]counter, len(k.counters), cap(k.counters))
-	copy(c.counters, k.counters)
+	c.counters = slices.Clone(k.counters)
 	c.table = slices.Clone(k.table)
+	if k.distinct != nil {
+		d := *k.distinct
+		c.distinct = &d
+	}
 	return &c
+}
+
+// addTo adds all keys ever seen to r.
+func (k *sketch) addTo(r *registers) {
+	if k.distinct != nil {
+		r.merge(k.distinct)
+		return
+	}
+	for i := range k.counters {
+		r.add(k.counters[i].hash)
+	}
 }
 
 // find returns where key is in the table, or the free place where it would be.
@@ -50,7 +78,7 @@ func (k *sketch) has(key string) bool {
 
 // least is the most that a key without a counter can have been counted.
 func (k *sketch) least() uint64 {
-	if len(k.counters) < cap(k.counters) {
+	if len(k.counters) < k.capacity {
 		return 0
 	}
 	return k.counters[0].count
@@ -66,8 +94,11 @@ func (k *sketch) add(key string) {
 		k.sink(i)
 		return
 	}
-	k.distinct.add(h)
-	if i := len(k.counters); i < cap(k.counters) {
+	if i := len(k.counters); i < k.capacity {
+		if 2*(i+1) > len(k.table) { // only where it began with less room than its capacity
+			k.rehash(2 * i)
+			at, _ = k.find(key, h)
+		}
 		k.counters = append(k.counters, counter{key: key, hash: h, count: 1, at: int32(at)})
 		k.table[at] = int32(i + 1)
 		for ; i > 0 && k.counters[(i-1)/2].count > 1; i = (i - 1) / 2 {
@@ -75,6 +106,12 @@ func (k *sketch) add(key string) {
 		}
 		return
 	}
+	if k.distinct == nil {
+		d := new(registers)
+		k.addTo(d)
+		k.distinct = d
+	}
+	k.distinct.add(h)
 	// The newcomer inherits the least count, as the excess it may be wrong by.
 	least := k.counters[0]
 	k.free(uint64(least.at))

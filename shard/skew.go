@@ -19,7 +19,9 @@ import (
 // by HyperLogLog (Flajolet et al. 2007), to about 2 %.
 //
 // Each Skew counts one source, and Merge joins the counts of several: it is commutative,
-// associative and, because every source counts once, idempotent. It is not safe for concurrent use.
+// associative and, because every source counts once, idempotent. To carry a Skew to where it is
+// merged, it has a binary form; a new(Skew) may be decoded into, and nothing else.
+// It is not safe for concurrent use.
 type Skew struct {
 	source  string
 	own     *sketch
@@ -46,16 +48,18 @@ type KeyReport struct {
 }
 
 // NewSkew returns a Skew for a source, which must be named differently from all others that are
-// merged. It keeps capacity keys, 1024 if it is 0; it panics if it is negative.
+// merged. It keeps capacity keys, 1024 if it is 0; it panics if that is negative or above 1<<24.
 func NewSkew(source string, capacity int) *Skew {
-	if capacity < 0 {
-		panic("shard: a skew needs a capacity")
+	if capacity < 0 || capacity > maxCapacity {
+		panic("shard: the capacity of a skew must be from 0 to 1<<24")
 	}
-	own := newSketch(cmp.Or(capacity, 1024))
+	capacity = cmp.Or(capacity, 1024)
+	own := newSketch(capacity, capacity)
 	return &Skew{source: source, own: own, sources: map[string]*sketch{source: own}}
 }
 
-// Add counts one event of a key, in constant expected time. It allocates nothing; it keeps the key.
+// Add counts one event of a key, in constant expected time. It keeps the key. It allocates nothing,
+// save 4 KiB once, when there are more keys than its capacity; a decoded Skew also grows to its capacity.
 func (s *Skew) Add(key string) { s.own.add(key) }
 
 // Merge joins what o has seen, from all its sources, and reports whether that was news. Of two
@@ -86,7 +90,7 @@ func (s *Skew) Report(shards int) KeyReport {
 	for _, source := range slices.Sorted(maps.Keys(s.sources)) {
 		k := s.sources[source]
 		r.Events += k.events
-		hll.merge(&k.distinct)
+		k.addTo(&hll)
 		least := k.least()
 		for _, c := range k.counters {
 			h, ok := counts[c.key]
@@ -208,6 +212,8 @@ func Rank[T any](sample iter.Seq[T], shards int, keys map[string]func(T) string)
 
 // registers is a HyperLogLog of 2^12 registers.
 type registers [1 << 12]uint8
+
+const maxRegister = 53 // as 52 bits of a hash are left
 
 func (r *registers) add(h uint64) {
 	i, zeros := h>>52, uint8(bits.LeadingZeros64(h<<12|1<<11))+1

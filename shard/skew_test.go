@@ -165,6 +165,7 @@ func TestRank(t *testing.T) {
 	require.Equal(t, "fair", KeyReport{Peak: 2}.Verdict())
 	require.Panics(t, func() { Rank(sample, 0, map[string]func(event) string{"x": func(event) string { return "" }}) })
 	require.Panics(t, func() { NewSkew("", -1) })
+	require.Panics(t, func() { NewSkew("", maxCapacity+1) })
 	empty := NewSkew("", 0).Report(3)
 	require.Zero(t, empty.Peak)
 	require.False(t, math.IsNaN(empty.Effective))
