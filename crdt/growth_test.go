@@ -1,0 +1,223 @@
+package crdt
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/clock"
+)
+
+// much returns how much to check: few in -short or if CALM_CHECKS is below 1, many if it is above 1.
+func much(few, usual, many int) int {
+	f, err := strconv.ParseFloat(os.Getenv("CALM_CHECKS"), 64)
+	switch {
+	case testing.Short() || err == nil && f < 1:
+		return few
+	case err == nil && f > 1:
+		return many
+	}
+	return usual
+}
+
+func appendSum(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// A delta of 8 MB, or 100 MB with CALM_CHECKS, goes in frames: each is a delta of at most the size
+// that stands by itself, and in any order they come to the same as the whole.
+func TestAHugeDeltaInFrames(t *testing.T) {
+	whole, frame := much(1<<20, 8<<20, 100<<20), 64<<10
+	type doc struct {
+		Pages *Map[int, *LWW[string]] `crdt:"1"`
+		Tags  *Set[string]            `crdt:"2"`
+	}
+	a := NewStore(1)
+	da := OpenStruct[doc](a, "doc")
+	rng := rand.New(rand.NewPCG(1, 2))
+	letters := make([]byte, 1<<16)
+	for i := range letters {
+		letters[i] = byte(rng.Uint32())
+	}
+	text := func(n int) string {
+		from := rng.IntN(len(letters) - n)
+		return strings.Clone(string(letters[from : from+n]))
+	}
+	for total, i := 0, 0; total < whole; i++ { // pages of up to 32 kB, with a short one and two tags between them
+		p := text(rng.IntN(32 << 10))
+		total += len(p)
+		a.Update(func() {
+			da.Pages.At(2*i).Set(clock.Timestamp(i+1), p)
+			da.Pages.At(2*i+1).Set(clock.Timestamp(i+1), "short")
+			da.Tags.Add(strconv.Itoa(i), strconv.Itoa(-i))
+		})
+		if i%3 == 0 {
+			da.Tags.Remove(strconv.Itoa(i))
+		}
+	}
+	d := a.State()
+	require.GreaterOrEqual(t, d.Len(), whole)
+
+	var frames []Delta
+	bytes := 0
+	for f := range d.Split(frame) {
+		require.LessOrEqual(t, f.Len(), frame)
+		frames = append(frames, rewritten(t, f))
+		bytes += f.Len()
+	}
+	require.Less(t, bytes, d.Len()+d.Len()/10, "frames cost little more than the whole")
+	require.Less(t, len(frames), 3*d.Len()/frame+2)
+	rng.Shuffle(len(frames), func(i, j int) { frames[i], frames[j] = frames[j], frames[i] })
+	b := NewStore(2)
+	for _, f := range frames {
+		_, err := b.Merge(f)
+		require.NoError(t, err)
+	}
+	require.True(t, slices.Equal(d.b, b.State().b))
+	joined, err := Join(frames...)
+	require.NoError(t, err)
+	require.True(t, slices.Equal(d.b, joined.b))
+
+	// Of a receiver that has half of it, what it lacks goes in frames too.
+	half := NewStore(3)
+	for _, f := range frames[:len(frames)/2] {
+		_, err := half.Merge(f)
+		require.NoError(t, err)
+	}
+	for f := range a.Since(half.Digest()).Split(frame) {
+		_, err := half.Merge(f)
+		require.NoError(t, err)
+	}
+	require.True(t, slices.Equal(d.b, half.State().b))
+}
+
+// A million re-adds, and a million elements that came and went, leave a few bytes a replica, in the
+// wire form and in memory.
+func TestWhatIsOverLeavesNothing(t *testing.T) {
+	n := much(50_000, 1_000_000, 4_000_000)
+	const replicas = 4
+	sets := make([]*Set[string], replicas)
+	for i := range sets {
+		sets[i] = NewSet[string](ReplicaID(i + 1))
+	}
+	meet := func() {
+		for range 2 {
+			for _, a := range sets {
+				for _, b := range sets {
+					_, err := b.Merge(a.Since(b.Digest()))
+					require.NoError(t, err)
+				}
+			}
+		}
+	}
+	small := func(live int) {
+		t.Helper()
+		meet()
+		for _, s := range sets {
+			require.Equal(t, live, s.Len())
+			require.LessOrEqual(t, s.State().Len(), 32+replicas*24)
+			require.LessOrEqual(t, s.store.tree.count, uint32(64))
+			require.LessOrEqual(t, len(s.store.tree.table.slots), 128)
+			for i := range s.store.lanes {
+				l := &s.store.lanes[i]
+				require.Len(t, l.seen.Runs(), 1)
+				require.LessOrEqual(t, len(l.seqs), 64)
+				require.LessOrEqual(t, cap(l.seqs), 4*64+64)
+			}
+		}
+	}
+	for i := range n { // the same few elements again and again
+		sets[i%replicas].Add("milk")
+		if i%(n/8) == 0 {
+			meet()
+		}
+	}
+	small(1)
+	for i := range n { // always others
+		s, e := sets[i%replicas], strconv.Itoa(i)
+		s.Add(e)
+		s.Remove(e)
+	}
+	small(1)
+	for _, s := range sets {
+		s.Remove("milk")
+	}
+	small(0)
+}
+
+// A deleted key leaves no byte: what is left is the same whatever the key was and held.
+func TestADeletedKeyLeavesNothing(t *testing.T) {
+	gone := func(key string, keys, entries int) Delta {
+		s := NewStore(1)
+		for k := range keys {
+			m := At[*Map[string, *Set[int]]](s, key+strconv.Itoa(k))
+			s.Update(func() {
+				for i := range entries {
+					m.At(strings.Repeat("entry", 20)).Add(i)
+				}
+			})
+		}
+		for k := range keys {
+			s.Delete(key + strconv.Itoa(k))
+		}
+		require.Equal(t, uint32(0), s.tree.at(rootSlot).live)
+		require.Equal(t, 0, s.tree.table.full)
+		return s.State()
+	}
+	// 120 events under any keys are told in the same bytes.
+	want := gone("a", 1, 120)
+	require.True(t, slices.Equal(want.b, gone(strings.Repeat("long", 1000), 1, 120).b))
+	require.True(t, slices.Equal(want.b, gone("b", 120, 1).b))
+	require.True(t, slices.Equal(want.b, gone("c", 10, 12).b))
+	require.LessOrEqual(t, want.Len(), headerLen+1+8+3+1+checksumLen)
+	require.LessOrEqual(t, gone("d", 1000, 10).Len(), want.Len()+1)
+}
+
+// Fifty replicas that got the same in fifty orders encode it in the same bytes, again and again.
+func TestFiftyEncodingsAreOne(t *testing.T) {
+	var ds []Delta
+	docs := make([]*replica, 3)
+	for i := range docs {
+		docs[i] = newReplica(ReplicaID(i + 1))
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range 200 {
+		r := docs[rng.IntN(len(docs))]
+		k := string(rune('a' + rng.IntN(4)))
+		ds = append(ds, r.Update(func() {
+			r.doc.Seen.Add(k)
+			r.doc.Stock.At(k).At(uint8(rng.IntN(3))).Add(int64(i))
+			r.doc.Tags.At(k).Add(rng.IntN(5))
+			r.doc.Notes.At([2]bool{i%2 == 0, true}).Set(clock.Timestamp(i+1)<<16, float64(i))
+		}))
+		switch rng.IntN(4) {
+		case 0:
+			ds = append(ds, r.doc.Stock.Remove(k))
+		case 1:
+			ds = append(ds, r.doc.Tags.At(k).Clear())
+		case 2:
+			_, err := docs[rng.IntN(len(docs))].Merge(ds[rng.IntN(len(ds))])
+			require.NoError(t, err)
+		}
+	}
+	all, err := Join(ds...)
+	require.NoError(t, err)
+	for i := range 50 {
+		rng.Shuffle(len(ds), func(i, j int) { ds[i], ds[j] = ds[j], ds[i] })
+		s := newReplica(ReplicaID(100 + i))
+		for _, d := range ds {
+			_, err := s.Merge(d)
+			require.NoError(t, err)
+		}
+		require.True(t, slices.Equal(all.b, s.State().b), "order %d", i)
+		require.True(t, slices.Equal(all.b, s.State().b), "order %d, again", i)
+		require.True(t, slices.Equal(all.b, bare(rewritten(t, s.State())).State().b), "order %d, read back", i)
+	}
+}

@@ -1,0 +1,71 @@
+package crdt
+
+import (
+	"testing"
+
+	"github.com/go-calm/calm/internal/planted"
+)
+
+// The mutants of what a store does once more, or in parts: it passes over what it knows, and cuts
+// what is long. None of them shows unless a delta is big.
+var mutants = []planted.Bug{
+	{
+		Name: "what the log refuses is known", Tests: "TestTheRefusedIsNotKnown", File: "merge.go",
+		Old: "if err = m.check(s); err == nil {",
+		New: "if err = m.check(s); err == nil {\n\t\tif bug() { m.known.add(h) }",
+	},
+	{
+		Name: "an update's state is known though it comes undone", Tests: "TestTheRefusedIsNotKnown", File: "store.go",
+		Old: "!ok && s.tx.depth == 0",
+		New: "!ok && (s.tx.depth == 0 || bug())",
+	},
+	{
+		Name: "what is refused for its content is known", Tests: "TestAlmostTheKnownIsRead", File: "merge.go",
+		Old: "h, known := m.known.find(s, d)",
+		New: "h, known := m.known.find(s, d); if bug() && !known && s.log == nil { m.known.add(h) }",
+	},
+	{
+		Name: "a delta is known by its length", Tests: "TestAlmostTheKnownIsRead", File: "merge.go",
+		Old: "h = maphash.Bytes(s.tree.table.seed, d.b) | 1",
+		New: "if h = maphash.Bytes(s.tree.table.seed, d.b) | 1; bug() { h = uint64(len(d.b)) }",
+	},
+	{
+		Name: "a delta is known by its beginning", Tests: "TestAlmostTheKnownIsRead", File: "merge.go",
+		Old: "return h, slices.Contains(k.hashes[:], h)",
+		New: "if bug() { h = maphash.Bytes(s.tree.table.seed, d.b[:64]) }; return h, slices.Contains(k.hashes[:], h)",
+	},
+	{
+		Name: "nothing is ever known", Tests: "TestTheKnownIsPassedOver", File: "merge.go",
+		Old: "k.hashes[k.next%len(k.hashes)] = h",
+		New: "if !bug() { k.hashes[k.next%len(k.hashes)] = h }",
+	},
+	{
+		Name: "a frame is sent though it is too long", Tests: "TestAHugeDeltaInFrames", File: "store.go",
+		Old: "if d.Len() > size && to-from > 1 {",
+		New: "if d.Len() > size && to-from > 1 && !bug() {",
+	},
+	{
+		Name: "frames stay short after a long event", Tests: "TestAHugeDeltaInFrames", File: "store.go",
+		Old: "guess *= 2",
+		New: "if !bug() { guess *= 2 }",
+	},
+	{
+		Name: "what is over is in no frame", Tests: "TestAHugeDeltaInFrames", File: "store.go",
+		Old: "for runs := p.seen.Runs(); len(runs) > 0; {",
+		New: "for runs := p.seen.Runs(); len(runs) > 0 && !bug(); {",
+	},
+	{
+		Name: "replaced dots stay in the lane", Tests: "TestWhatIsOverLeavesNothing", File: "lane.go",
+		Old: "if l.dead++; l.dead > 16 && 2*l.dead > len(l.seqs) {",
+		New: "if l.dead++; l.dead > 16 && 2*l.dead > len(l.seqs) && !bug() {",
+	},
+	{
+		Name: "an emptied place keeps its slot", Tests: "TestWhatIsOverLeavesNothing", File: "tree.go",
+		Old: "t.free = s\n",
+		New: "if !bug() { t.free = s }\n",
+	},
+}
+
+func TestMutantsAreKilled(t *testing.T) {
+	planted.Copy{Bugs: mutants, Tests: []string{"known_test.go", "growth_test.go", "store_test.go"}}.Kill(t)
+}
