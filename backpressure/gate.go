@@ -120,6 +120,8 @@ func (g *Gate) now() *opening {
 		next = opened(r.from + (r.to-r.from)*float64(step)/rampSteps)
 		if step < rampSteps {
 			next.ramp, next.step = r, step
+		} else {
+			next = opened(r.to) // what was added up may be off by a rounding
 		}
 	}
 	g.state.CompareAndSwap(s, next) // unless it was set meanwhile

@@ -166,3 +166,16 @@ func TestGateIsTheSameEverywhere(t *testing.T) {
 
 // goldenGate pins the hash: a release must not shuffle who is in.
 const goldenGate = "0 2 5 6 7 9 10 11 13 14 17 "
+
+// TestGateRampsToTheVeryEnd: no rounding leaves anybody out.
+func TestGateRampsToTheVeryEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate("all")
+		for i := range 1000 {
+			g.Set(float64(i) / 1009)
+			g.Ramp(1, time.Second, nil)
+			time.Sleep(time.Second)
+			require.Equal(t, 1.0, g.Share(), "from %d/1009", i)
+		}
+	})
+}
