@@ -12,7 +12,8 @@ import (
 // [NewBudget]; a nil Budget allows everything. It is safe for concurrent use.
 //
 // Both are counted in ten slots of a second, so the window is the second under way and the
-// nine before it. (Finagle's RetryBudget has the same two knobs.)
+// nine before it. A retry belongs to the window that ends with it, and over the whole time
+// retries add up to no more than ratio for each first attempt, and the reserve. (Finagle's RetryBudget has the same two knobs.)
 type Budget struct {
 	ratio, reserve float64
 

@@ -43,39 +43,57 @@ func TestBudgetForgetsAfterTenSeconds(t *testing.T) {
 	})
 }
 
-// In no window of ten whole seconds are there more retries than the budget says.
+// A retry is let through if, with it, there are no more than the budget says in the ten seconds that
+// end with it, and only then. So retries never add up to more than their share of all attempts.
 func TestBudgetHoldsInEveryWindow(t *testing.T) {
+	type step struct{ Later, Attempts, Retries int }
+	drawn := rapid.Custom(func(t *rapid.T) step {
+		return step{
+			Later:    rapid.IntRange(0, 3000).Draw(t, "later"), // ms
+			Attempts: rapid.IntRange(0, 5).Draw(t, "attempts"),
+			Retries:  rapid.IntRange(0, 5).Draw(t, "retries"),
+		}
+	})
 	rapid.Check(t, func(rt *rapid.T) {
 		ratio := rapid.SampledFrom([]float64{0, 0.1, 0.5, 2}).Draw(rt, "ratio")
 		reserve := rapid.SampledFrom([]float64{0, 0.1, 1}).Draw(rt, "perSecond")
-		steps := rapid.SliceOfN(rapid.IntRange(0, 20), 1, 200).Draw(rt, "steps")
+		steps := rapid.SliceOfN(drawn, 1, 40).Draw(rt, "steps")
 		synctest.Test(t, func(t *testing.T) {
 			b := NewBudget(ratio, reserve)
-			var firsts, extras []int // a number for each second
-			for _, step := range steps {
-				switch {
-				case step < 2:
-					time.Sleep(time.Duration(1+step) * 700 * time.Millisecond)
+			firsts, extras := map[int]int{}, map[int]int{} // by second
+			window := func(end int) (allowed, spent float64) {
+				n, r := 0, 0
+				for second := end - 9; second <= end; second++ {
+					n += firsts[second]
+					r += extras[second]
 				}
-				for second := int(time.Since(b.start) / time.Second); len(firsts) <= second; {
-					firsts, extras = append(firsts, 0), append(extras, 0)
-				}
-				last := len(firsts) - 1
-				if step < 10 {
+				return ratio*float64(n) + 10*reserve + 1e-9, float64(r)
+			}
+			last := 0
+			for _, s := range steps {
+				time.Sleep(time.Duration(s.Later) * time.Millisecond)
+				last = int(time.Since(b.start) / time.Second)
+				for range s.Attempts {
 					b.Attempt()
 					firsts[last]++
-				} else if b.Spend() {
-					extras[last]++
+				}
+				for range s.Retries {
+					allowed, spent := window(last)
+					ok := b.Spend()
+					if ok {
+						extras[last]++
+					}
+					require.Equal(t, spent+1 <= allowed, ok)
 				}
 			}
-			for end := range firsts {
-				n, r := 0.0, 0.0
-				for i := max(0, end-9); i <= end; i++ {
-					n += float64(firsts[i])
-					r += float64(extras[i])
-				}
-				require.LessOrEqual(t, r, ratio*n+10*reserve+1e-9)
+			// Windows that end with a retry each, and do not overlap, hold all retries.
+			n, r := 0, 0
+			for second := range last + 1 {
+				n += firsts[second]
+				r += extras[second]
 			}
+			windows := math.Ceil(float64(last+1) / 10)
+			require.LessOrEqual(t, float64(r), ratio*float64(n)+10*reserve*windows+1e-9)
 		})
 	})
 }

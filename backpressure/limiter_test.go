@@ -219,13 +219,40 @@ func TestWaitersAreServed(t *testing.T) {
 	})
 }
 
+// TestServedAtTheLastMoment gives up and serves in one breath: whoever comes first, the permit is
+// where it belongs.
+func TestServedAtTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(Fixed(1), Waiting(1))
+		for range 100 {
+			held, ok := l.TryAcquire()
+			require.True(t, ok)
+			ctx, giveUp := context.WithCancel(background)
+			got := make(chan error, 1)
+			go func() {
+				p, err := l.Acquire(ctx)
+				p.Release(Done)
+				got <- err
+			}()
+			synctest.Wait()
+			giveUp()
+			held.Release(Done)
+			if err := <-got; err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+			idle(t, l)
+		}
+	})
+}
+
 // TestWaitingEndsInEveryWay lets some thousand callers come, wait, give up, panic and exit, and looks
 // whether anything is left. Who would wait for ever fails the bubble.
 func TestWaitingEndsInEveryWay(t *testing.T) {
 	for seed := range uint64(lincheck.Checks(20)) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
-			say := &recorder{say: func(Window) float64 { return 1 + 10*rng.Float64() }}
+			limits := rand.New(rand.NewPCG(seed, 4)) // of its own, for windows end in other goroutines
+			say := &recorder{say: func(Window) float64 { return 1 + 10*limits.Float64() }}
 			l := NewLimiter(Using(say), Waiting(1+rng.IntN(50)))
 			var answered atomic.Int64
 			for range 2000 {
@@ -279,6 +306,7 @@ func TestWhoIsServedNext(t *testing.T) {
 			hold, ok := l.TryAcquire()
 			require.True(t, ok)
 			refused = map[int]error{}
+			var mu sync.Mutex
 			for i, ctx := range ctxs {
 				go func() {
 					mine, stop := context.WithCancel(ctx)
@@ -287,6 +315,8 @@ func TestWhoIsServedNext(t *testing.T) {
 					}
 					defer stop()
 					p, err := l.Acquire(mine)
+					mu.Lock()
+					defer mu.Unlock()
 					if err != nil {
 						refused[i] = err
 						return

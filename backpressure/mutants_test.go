@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/go-calm/calm/internal/planted"
@@ -192,9 +193,9 @@ var steps = regexp.MustCompile(`(?m)^\t+(l\.mu\.Lock\(\)|r\.(tail|head)\.word\.S
 // and with yields between the steps of each operation. With every bug off the tests must
 // pass, with any one on they must fail (or never end).
 func TestMutantsAreKilled(t *testing.T) {
-	bugs := make([]planted.Bug, len(mutants))
-	for i, m := range mutants {
-		bugs[i] = planted.Bug{Name: m.name, Tests: m.by, File: m.file, Old: m.old, New: m.new}
+	var bugs []planted.Bug
+	for _, m := range slices.Concat(mutants, limiterMutants) {
+		bugs = append(bugs, planted.Bug{Name: m.name, Tests: m.by, File: m.file, Old: m.old, New: m.new})
 	}
 	planted.Copy{Bugs: bugs, Steps: steps, Args: []string{"-rapid.nofailfile"}}.Kill(t)
 }

@@ -1,0 +1,111 @@
+package backpressure
+
+// The mutants of what admits and refuses: [Limiter], [Throttle], [Breaker], [Budget], [Retry] and
+// [Gate]. They are compiled along with those of the queue.
+var limiterMutants = []mutant{
+	{
+		"a permit is kept when its work panics", "DoReleases", "limiter.go",
+		"defer func() { p.Release(outcome) }()\n\terr = fn(ctx)",
+		"defer func() { if !bug() || outcome != Dropped { p.Release(outcome) } }()\n\terr = fn(ctx)",
+	},
+	{
+		"a permit is kept when a handler panics", "HandlerReleases", "http.go",
+		"defer func() { p.Release(outcome) }()\n\t\ts := ",
+		"defer func() { if !bug() || outcome != Dropped { p.Release(outcome) } }()\n\t\ts := ",
+	},
+	{
+		"a permit released twice counts twice", "PermitIsReleased", "permit.go",
+		"!p.slot.gen.CompareAndSwap(p.gen, p.gen+1) {",
+		"!p.slot.gen.CompareAndSwap(p.gen, p.gen+1) && !bug() {",
+	},
+	{
+		"a permit served to who has just given up is kept", "ServedAtTheLastMoment", "limiter.go",
+		"g.permit.Release(Ignored)",
+		"if !bug() { g.permit.Release(Ignored) }",
+	},
+	{
+		"one permit too many", "LimiterIsLinearizable", "limiter.go",
+		"inFlightOf(w)+n > limit {",
+		"inFlightOf(w)+n > limit && !(bug() && inFlightOf(w)+n == limit+1) {",
+	},
+	{
+		"lost wake-up: a release does not look who waits", "WaitersAreServed", "limiter.go",
+		"if l.word.Load()&waitingBit != 0 {",
+		"if l.word.Load()&waitingBit != 0 && !bug() {",
+	},
+	{
+		"lost wake-up: who gives up stays in the way", "CostlyWaiter", "limiter.go",
+		"l.serve(l.now()) // it may have",
+		"if bug() { return true }; l.serve(l.now()) // it may have",
+	},
+	{
+		"who comes takes the room that is kept for who waits", "CostlyWaiter", "limiter.go",
+		"l.take(1, waitingBit)",
+		"l.take(1, map[bool]uint64{false: waitingBit}[bug()])",
+	},
+	{
+		"the algorithm's NaN is taken for a limit", "WhatAnAlgorithmMaySay", "limiter.go",
+		"if math.IsNaN(limit) {",
+		"if math.IsNaN(limit) && !bug() {",
+	},
+	{
+		"Little's baseline drifts: it follows what is queued", "LittleFindsTheServer", "little.go",
+		"n := inFlight(w)\n\tqueued :=",
+		"n := inFlight(w); if bug() { a.base += (latency - a.base) / 2 }\n\tqueued :=",
+	},
+	{
+		"a refusal forgets RetryAfter", "TestRetryAfter", "refusal.go",
+		"o.RetryAfter = time.Duration(",
+		"if bug() { continue }; o.RetryAfter = time.Duration(",
+	},
+	{
+		"all who are refused come back at once", "TestRetryAfter", "refusal.go",
+		"float64(l.room.size+i+1) + l.away) / perSecond * (1 + l.draw())",
+		"float64(l.room.size+map[bool]int{false: i}[bug()]+1) + l.away) / perSecond * (1 + map[bool]float64{false: l.draw()}[bug()])",
+	},
+	{
+		"a retry does not wait for RetryAfter", "RetryWaits", "retry.go",
+		"wait += o.RetryAfter",
+		"if !bug() { wait += o.RetryAfter }",
+	},
+	{
+		"a budget counts no retry as spent", "BudgetHolds|RetryKeeps", "budget.go",
+		"now.extras++",
+		"if !bug() { now.extras++ }",
+	},
+	{
+		"a budget forgets its retries a second early", "BudgetHolds", "budget.go",
+		"spent += s.extras",
+		"if !bug() || now.second-s.second < 9 { spent += s.extras }",
+	},
+	{
+		"a throttle knows the server's refusal by identity only", "ThrottleDo", "throttle.go",
+		"refused = errors.Is(err, ErrOverload)",
+		"refused = errors.Is(err, ErrOverload) && !bug() || err == ErrOverload",
+	},
+	{
+		"a throttle takes a panic for a refusal", "ThrottleDo", "throttle.go",
+		"refused := false",
+		"refused := bug()",
+	},
+	{
+		"a throttle sends no probes", "ThrottleFollows", "throttle.go",
+		"min(refuse, 1-probing)",
+		"min(refuse, 1-map[bool]float64{false: probing}[bug()])",
+	},
+	{
+		"more than one probe goes to what is broken", "BreakerOpens", "breaker.go",
+		"if c.round != 0 {\n\t\tc.until",
+		"if c.round != 0 && !bug() {\n\t\tc.until",
+	},
+	{
+		"an old success closes a breaker", "BreakerCounts", "breaker.go",
+		"if round != c.round {",
+		"if round != c.round && !bug() {",
+	},
+	{
+		"each share of a gate is drawn anew", "GateIsMonotone", "gate.go",
+		"|| hashString(g.seed, key) < s.bound",
+		"|| hashString(g.seed^map[bool]uint64{true: s.bound}[bug()], key) < s.bound",
+	},
+}
