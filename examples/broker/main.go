@@ -50,12 +50,7 @@ func main() {
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	var made accesslog.Made
-	path := flags.String("in", "", "the access log `file`, packed with gzip or not; - is standard input")
-	flags.IntVar(&made.Lines, "lines", 200_000, "without -in: how many lines to make up")
-	flags.IntVar(&made.Visitors, "visitors", 5_000, "without -in: of how many visitors")
-	flags.IntVar(&made.Pages, "pages", 200, "without -in: of how many pages")
-	flags.Uint64Var(&made.Seed, "seed", 1, "without -in: what the lines are drawn by")
+	input := accesslog.Flags(flags, accesslog.Made{Lines: 200_000, Visitors: 5_000, Pages: 200, Seed: 1})
 	nodes := flags.Int("nodes", 5, "how many nodes")
 	batch := flags.Int("batch", 500, "how many lines a delta sums up")
 	queue := flags.Int("queue", 32, "how many deltas may wait for the engine before a node stops counting")
@@ -68,23 +63,18 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return err
 	}
 	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("unexpected %q", flags.Arg(0))
 	case *nodes < 1 || *nodes > 64:
 		return fmt.Errorf("-nodes is from 1 to 64, not %d", *nodes)
-	case *batch < 1 || *queue < 1 || made.Lines < 1 || made.Visitors < 1 || made.Pages < 1:
-		return errors.New("-batch, -queue, -lines, -visitors and -pages are at least 1")
+	case *batch < 1 || *queue < 1:
+		return errors.New("-batch and -queue are at least 1")
 	case *natsURL != "" && *redisAddr != "":
 		return errors.New("-nats or -redis, not both")
 	case strings.ContainsAny(*name, " .*>:/\\"):
 		return errors.New("-name is one word, without dots, colons, slashes and stars")
 	}
-	in := accesslog.Input{Made: &made}
-	if *path != "" {
-		var err error
-		if in, err = accesslog.At(*path, stdin); err != nil {
-			return err
-		}
+	in, err := input(stdin)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *patience, fmt.Errorf("not done after %v (-timeout)", *patience))
 	defer cancel()

@@ -46,12 +46,7 @@ func main() {
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("entities", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	var made accesslog.Made
-	path := flags.String("in", "", "the `file` to read, packed with gzip or not; - is standard input")
-	flags.IntVar(&made.Lines, "lines", 300_000, "without -in: how many lines to make up")
-	flags.IntVar(&made.Visitors, "visitors", 20_000, "without -in: of how many visitors")
-	flags.IntVar(&made.Pages, "pages", 500, "without -in: of how many pages")
-	flags.Uint64Var(&made.Seed, "seed", 1, "without -in: what the lines are drawn by")
+	input := accesslog.Flags(flags, accesslog.Made{Lines: 300_000, Visitors: 20_000, Pages: 500, Seed: 1})
 	name := flags.String("job", "accounts", "what to do with the lines: accounts or words")
 	nodes := flags.Int("nodes", 4, "how many nodes to begin with")
 	readers := flags.Int("readers", 2, "how many goroutines send")
@@ -61,23 +56,16 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	}
 	do := jobs[*name]
 	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("unexpected %q", flags.Arg(0))
 	case do == nil:
 		return fmt.Errorf("-job is accounts or words, not %q", *name)
 	case *nodes < 2 || *nodes > 64:
 		return fmt.Errorf("-nodes is from 2 to 64, not %d", *nodes)
 	case *readers < 1 || *readers > 64:
 		return fmt.Errorf("-readers is from 1 to 64, not %d", *readers)
-	case made.Lines < 1 || made.Visitors < 1 || made.Pages < 1:
-		return errors.New("-lines, -visitors and -pages are at least 1")
 	}
-	in := accesslog.Input{Made: &made}
-	if *path != "" {
-		var err error
-		if in, err = accesslog.At(*path, stdin); err != nil {
-			return err
-		}
+	in, err := input(stdin)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *patience, fmt.Errorf("not done after %v (-timeout)", *patience))
 	defer cancel()

@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 		"-job nothing":     "-job is accounts or words",
 		"-nodes 1":         "-nodes is from 2 to 64",
 		"-readers 0":       "-readers is from 1 to 64",
-		"-lines 0":         "at least 1",
+		"-lines 0":         "-lines is from 1",
 		"-in /does/not/be": "no such file",
 	} {
 		_, err := entities(t, strings.Fields(args)...)

@@ -50,12 +50,7 @@ func main() {
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	f := flag.NewFlagSet("shardkeys", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	var made accesslog.Made
-	path := f.String("in", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
-	f.IntVar(&made.Lines, "lines", 300_000, "without -in: how many lines to make up")
-	f.IntVar(&made.Visitors, "visitors", 50_000, "without -in: of how many visitors")
-	f.IntVar(&made.Pages, "pages", 1_000, "without -in: of how many pages")
-	f.Uint64Var(&made.Seed, "seed", 1, "without -in: what the lines are drawn by")
+	input := accesslog.Flags(f, accesslog.Made{Lines: 300_000, Visitors: 50_000, Pages: 1_000, Seed: 1})
 	senders := f.Int("senders", 2, "how many goroutines send while shards move")
 	out := f.String("o", filepath.Join(os.TempDir(), "shardkeys.html"), "where the charts go")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -63,20 +58,12 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	} else if err != nil {
 		return exitUsage, nil //nolint:nilerr // Parse has told
 	}
-	switch {
-	case f.NArg() > 0:
-		return exitUsage, fmt.Errorf("unexpected %q; the log is given by -in", f.Arg(0))
-	case *senders < 1 || *senders > 64:
+	if *senders < 1 || *senders > 64 {
 		return exitUsage, fmt.Errorf("-senders is from 1 to 64, not %d", *senders)
-	case made.Lines < 1 || made.Visitors < 1 || made.Pages < 1:
-		return exitUsage, errors.New("-lines, -visitors and -pages are at least 1")
 	}
-	in := accesslog.Input{Name: made.String(), Made: &made}
-	if *path != "" {
-		var err error
-		if in, err = accesslog.At(*path, stdin); err != nil {
-			return exitUsage, err
-		}
+	in, err := input(stdin)
+	if err != nil {
+		return exitUsage, err
 	}
 	fmt.Fprintf(stdout, "reading %s\n", in)
 	requests, malformed, err := read(in)
