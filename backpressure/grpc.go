@@ -54,7 +54,8 @@ func UnaryClient[Conn, Option any, I ~func(context.Context, string, any, any, *C
 }
 
 // StreamClient is a stream client interceptor for gRPC that opens each stream with a permit, and
-// holds it until the stream's context is done, as it is when the stream ends:
+// holds it until the stream's context is done, as it is when the stream ends. That it asks for this
+// context settles the stream on its first attempt: what gRPC itself would retry it does not.
 //
 //	grpc.WithStreamInterceptor(backpressure.StreamClient[grpc.StreamDesc, grpc.ClientConn, grpc.CallOption, grpc.ClientStream, grpc.Streamer](lim, busy))
 func StreamClient[Desc, Conn, Option any, S interface{ Context() context.Context }, O ~func(context.Context, *Desc, *Conn, string, ...Option) (S, error)](l *Limiter, busy func(error) bool) func(context.Context, *Desc, *Conn, string, O, ...Option) (S, error) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
 	"github.com/failsafe-go/failsafe-go/adaptivethrottler"
 	"github.com/sony/gobreaker/v2"
@@ -112,6 +113,29 @@ func BenchmarkThrottle(b *testing.B) {
 		for b.Loop() {
 			t.TryAcquirePermit()
 			t.RecordSuccess()
+		}
+	})
+}
+
+// BenchmarkRetry makes a call that succeeds at once, which is what a retry costs most of the time.
+func BenchmarkRetry(b *testing.B) {
+	ctx := context.Background()
+	b.Run("calm", func(b *testing.B) {
+		b.ReportAllocs()
+		work := func(context.Context) (int, error) { return 1, nil }
+		for b.Loop() {
+			if _, err := backpressure.DoValue(ctx, backpressure.Retry{}, work); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("cenkalti", func(b *testing.B) {
+		b.ReportAllocs()
+		work := func() (int, error) { return 1, nil }
+		for b.Loop() {
+			if _, err := backoff.Retry(ctx, work); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
