@@ -178,6 +178,12 @@ func TestBalancerCountsMovesInFlight(t *testing.T) {
 	p := Balancer{InFlight: flight[:1]}.Propose(m, load)
 	require.Len(t, p.Moves, 1)
 	require.NotEqual(t, flight[0].Slot, p.Moves[0].Slot)
+	for s, l := range load { // all of the load is under way to b, which is too much
+		if l > 0 && !slices.ContainsFunc(flight, func(mv Move) bool { return mv.Slot == Slot(s) }) {
+			flight = append(flight, Move{Slot: Slot(s), From: "a", To: "b"})
+		}
+	}
+	require.Empty(t, Balancer{InFlight: flight}.Propose(m, load).Moves, "what is in flight is not moved again")
 }
 
 func TestBalancerRefuses(t *testing.T) {

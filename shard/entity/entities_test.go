@@ -572,3 +572,93 @@ func TestMemoryPerKey(t *testing.T) {
 	require.NoError(t, e.Close(ctx))
 	runtime.KeepAlive(names)
 }
+
+// What was accepted comes with the state: what waits in the mailbox, and what those send who were
+// let in but wait for room. The state goes with its slot, and does not stay behind.
+func TestHandoffWaitsForAllThatWasAccepted(t *testing.T) {
+	for _, depth := range []int{2, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			e := entity.New(func(t *entity.Turn[int, bool], _ bool) error {
+				<-gate
+				*t.State++
+				return nil
+			}, entity.Lanes(1), entity.Depth(depth))
+			slot := shard.Slot(shard.Hash("k", 0) >> 52)
+			handed := make(chan map[string]*int)
+			require.NoError(t, e.Send(ctx, "k", true))
+			synctest.Wait() // it is being handled, and nothing else is in its batch
+			done := make(chan error)
+			for range 12 {
+				go func() { done <- e.Send(ctx, "k", true) }()
+			}
+			synctest.Wait() // they are in the mailbox, or wait for room there
+			go func() {
+				states, err := e.Handoff(ctx, slot)
+				if err != nil {
+					t.Error(err)
+				}
+				handed <- maps.Collect(states)
+			}()
+			synctest.Wait()
+			require.ErrorIs(t, e.TrySend("k", true), entity.ErrNotOwned)
+			go close(gate)
+			for range 12 {
+				require.NoError(t, <-done)
+			}
+			states := <-handed
+			require.Len(t, states, 1)
+			require.Equal(t, 13, *states["k"])
+			require.NoError(t, e.Adopt(slot, maps.All(map[string]*int{})))
+			left, err := entity.Ask(ctx, e, "k", func(n *int) int { return *n })
+			require.NoError(t, err)
+			require.Zero(t, left, "the state went with the slot")
+			require.NoError(t, e.Close(ctx))
+		})
+	}
+}
+
+// Nothing is accepted for a slot before the states that come with it are in place.
+func TestAdoptedSlotsOpenWithTheirStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		slot := shard.Slot(shard.Hash("k", 0) >> 52)
+		e := entity.New(func(t *entity.Turn[int, bool], _ bool) error {
+			<-gate
+			*t.State++
+			return nil
+		}, entity.Lanes(1), entity.Owns(func(s shard.Slot) bool { return s != slot }))
+		require.NoError(t, e.Send(ctx, "another", true)) // keeps the lane busy
+		synctest.Wait()
+		adopted, n := make(chan error), 41
+		go func() { adopted <- e.Adopt(slot, maps.All(map[string]*int{"k": &n})) }()
+		synctest.Wait()
+		require.ErrorIs(t, e.TrySend("k", true), entity.ErrNotOwned)
+		close(gate)
+		require.NoError(t, <-adopted)
+		require.NoError(t, e.Send(ctx, "k", true))
+		got, err := entity.Ask(ctx, e, "k", func(n *int) int { return *n })
+		require.NoError(t, err)
+		require.Equal(t, 42, got)
+		require.NoError(t, e.Close(ctx))
+	})
+}
+
+// What turns send waits apart from what is being served, however much it is.
+func TestTurnsMaySendMoreThanTheyGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handled := 0
+		e := entity.New(func(t *entity.Turn[int, int], left int) error {
+			handled++
+			for i := range min(left, 2) {
+				t.Send(fmt.Sprint(i), left-1)
+			}
+			return nil
+		}, entity.Lanes(1))
+		require.NoError(t, e.Send(ctx, "k", 5))
+		synctest.Wait()
+		// Two of each, but one of those that may send no more than one.
+		require.Equal(t, 1+2+4+8+16+16, handled)
+		require.NoError(t, e.Close(ctx))
+	})
+}
