@@ -585,10 +585,10 @@ func TestHandoffWaitsForAllThatWasAccepted(t *testing.T) {
 				return nil
 			}, entity.Lanes(1), entity.Depth(depth))
 			slot := shard.Slot(shard.Hash("k", 0) >> 52)
-			handed := make(chan map[string]*int)
+			handed := make(chan map[string]*int, 1)
 			require.NoError(t, e.Send(ctx, "k", true))
 			synctest.Wait() // it is being handled, and nothing else is in its batch
-			done := make(chan error)
+			done := make(chan error, 12)
 			for range 12 {
 				go func() { done <- e.Send(ctx, "k", true) }()
 			}
@@ -602,7 +602,11 @@ func TestHandoffWaitsForAllThatWasAccepted(t *testing.T) {
 			}()
 			synctest.Wait()
 			require.ErrorIs(t, e.TrySend("k", true), entity.ErrNotOwned)
-			go close(gate)
+			for range 13 { // one after the other, so that the lane never gets ahead of the hand-off
+				gate <- struct{}{}
+				synctest.Wait()
+			}
+			close(gate)
 			for range 12 {
 				require.NoError(t, <-done)
 			}
