@@ -137,15 +137,16 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 	mark := len(s.tx.removed)
 	old := dot{}
 	if h.up == nil {
-		s.remember(at, func(d dot) bool { return int(d.lane) == s.own })
-		s.tree.dots(at, func(d dot) {
-			if int(d.lane) == s.own {
-				s.tx.removed = append(s.tx.removed, located{s.own, d.seq})
-				if d.seq > old.seq {
-					old = d
-				}
+		// All own events are here, and most often there is one: the leaf may hold those of a thousand
+		// others.
+		own := &s.lanes[s.own]
+		for i, seq := range own.seqs {
+			if own.slots[i] != noSlot {
+				old = *s.tree.dot(at, uint32(s.own), seq)
+				s.rememberDot(at, old)
+				s.tx.removed = append(s.tx.removed, located{s.own, seq})
 			}
-		})
+		}
 	}
 	s.mint(at, string(fold(old.payload)))
 	s.over(mark)

@@ -258,22 +258,24 @@ func (t *tree) ensureSteps(steps []step) (at slot) {
 // remember notes the events at a leaf that are about to end, so that they can be made again: those
 // that which selects, and that were there before the running update.
 func (s *Store) remember(at slot, which func(dot) bool) {
-	tx := &s.tx
-	steps := false
 	s.tree.dots(at, func(d dot) {
-		if which != nil && !which(d) || int(d.lane) == s.own && d.seq >= tx.first {
-			return
+		if which == nil || which(d) {
+			s.rememberDot(at, d)
 		}
-		if !steps {
-			steps = true
-			tx.steps = s.tree.steps(tx.steps[:0], at)
-		}
-		tx.past = appendSteps(tx.past, tx.steps)
-		tx.past = binary.AppendUvarint(tx.past, uint64(d.lane))
-		tx.past = binary.AppendUvarint(tx.past, d.seq)
-		tx.past = binary.AppendUvarint(tx.past, uint64(len(d.payload)))
-		tx.past = append(tx.past, d.payload...)
 	})
+}
+
+func (s *Store) rememberDot(at slot, d dot) {
+	tx := &s.tx
+	if int(d.lane) == s.own && d.seq >= tx.first {
+		return // made in this update
+	}
+	tx.steps = s.tree.steps(tx.steps[:0], at)
+	tx.past = appendSteps(tx.past, tx.steps)
+	tx.past = binary.AppendUvarint(tx.past, uint64(d.lane))
+	tx.past = binary.AppendUvarint(tx.past, d.seq)
+	tx.past = binary.AppendUvarint(tx.past, uint64(len(d.payload)))
+	tx.past = append(tx.past, d.payload...)
 }
 
 // eachPast calls f for each event that remember noted.

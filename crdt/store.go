@@ -202,11 +202,11 @@ func (s *Store) mint(at slot, payload string) {
 // minted returns the event that the running update has made at a leaf, if there is one.
 func (s *Store) minted(at slot) *dot {
 	n := s.tree.at(at)
-	if n.leaf == 0 {
+	if n.leaf == 0 || s.tx.next == s.tx.first {
 		return nil // without a payload there is nothing to change
 	}
 	dots := s.tree.leaves[n.leaf-1]
-	for i := range dots {
+	for i := range slices.Backward(dots) {
 		if dots[i].lane == uint32(s.own) && dots[i].seq >= s.tx.first {
 			return &dots[i]
 		}

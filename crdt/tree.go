@@ -166,7 +166,7 @@ func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 		n.seq = 0
 	} else {
 		dots := t.leaves[n.leaf-1]
-		for i := range dots {
+		for i := range slices.Backward(dots) {
 			if dots[i].lane == laneIndex && dots[i].seq == seq {
 				dots[i] = dots[len(dots)-1]
 				dots[len(dots)-1] = dot{}
@@ -217,14 +217,16 @@ func (t *tree) dots(s slot, f func(dot)) {
 	}
 }
 
-// dot returns the dot of a leaf with the given name; it must be there.
+// dot returns the dot of a leaf with the given name; it must be there. The search begins at the end,
+// where the own one of a counter stays: it is appended there, and what is detached is replaced by the
+// last one.
 func (t *tree) dot(s slot, laneIndex uint32, seq uint64) *dot {
 	n := t.at(s)
 	if n.leaf == 0 {
 		return &dot{lane: n.lane, seq: n.seq}
 	}
 	dots := t.leaves[n.leaf-1]
-	for i := range dots {
+	for i := range slices.Backward(dots) {
 		if dots[i].lane == laneIndex && dots[i].seq == seq {
 			return &dots[i]
 		}
