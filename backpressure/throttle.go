@@ -17,7 +17,7 @@ import (
 // the server has recovered, so that a client is back at full speed within three seconds.
 //
 // Use one for each server. Make one with [NewThrottle]. It is safe for concurrent use; a call
-// costs two locks and two looks at the clock, and a refusal allocates nothing.
+// costs two locks and one look at the clock, and a refusal allocates nothing.
 type Throttle struct {
 	refusal *Overload
 
@@ -101,7 +101,7 @@ func (t *Throttle) admit(u float64) bool {
 func (t *Throttle) accepted() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.core.accepted(time.Since(t.start))
+	t.core.accepted()
 }
 
 // throttle is the core of [Throttle]: no clock, no lock, no randomness of its own.
@@ -129,8 +129,10 @@ func (t *throttle) admit(now time.Duration, u float64) bool {
 	return u >= min(refuse, 1-probing)
 }
 
-func (t *throttle) accepted(now time.Duration) {
-	t.slot(now).accepted++
+// accepted counts a success in the slot of the last call that was admitted: while calls come that is
+// now, and otherwise what was asked and what succeeded are forgotten together.
+func (t *throttle) accepted() {
+	t.slots[t.at%int64(len(t.slots))].accepted++
 	t.succeeded++
 }
 

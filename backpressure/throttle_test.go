@@ -23,7 +23,7 @@ func drive(th *throttle, rng *rand.Rand, from, to time.Duration, ok func(now tim
 		if th.admit(now, rng.Float64()) {
 			sent++
 			if ok(now) {
-				th.accepted(now)
+				th.accepted()
 			}
 		}
 	}
