@@ -56,6 +56,30 @@ func TestThrottleFollowsTheServer(t *testing.T) {
 	}
 }
 
+// TestThrottleIsBackInThreeSeconds calls a server that was down for a minute, a thousand times a
+// second.
+func TestThrottleIsBackInThreeSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, down := NewThrottle(), true
+		sentFor := func(d time.Duration) (sent int) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
+				_ = th.Do(background, func(context.Context) error {
+					sent++
+					if down {
+						return errFull
+					}
+					return nil
+				})
+			}
+			return sent
+		}
+		require.InDelta(t, 3000, sentFor(time.Minute), 700, "one in twenty")
+		down = false
+		sentFor(3 * time.Second)
+		require.Greater(t, sentFor(time.Second), 990)
+	})
+}
+
 func TestThrottleForgets(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 0))
 	var th throttle
