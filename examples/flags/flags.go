@@ -86,12 +86,12 @@ func (f *Flags) close() error {
 func (f *Flags) Get(name string) *Flag { return (*f.known.Load())[name] }
 
 // On says whether key gets what the flag stands for.
-func (f *Flag) On(key string) bool { return f != nil && !f.dark.Load() && f.gate.On(key) }
+func (g *Flag) On(key string) bool { return g != nil && !g.dark.Load() && g.gate.On(key) }
 
 // Dark runs fn beside the request if the flag is in the dark, and key is in.
-func (f *Flag) Dark(ctx context.Context, key string, fn func(context.Context)) {
-	if f != nil && f.dark.Load() {
-		f.gate.Dark(key, ctx, fn)
+func (g *Flag) Dark(ctx context.Context, key string, fn func(context.Context)) {
+	if g != nil && g.dark.Load() {
+		g.gate.Dark(key, ctx, fn)
 	}
 }
 
