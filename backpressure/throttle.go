@@ -14,7 +14,8 @@ import (
 // Reliability Engineering", chapter 21: of the calls of the last second, those that the
 // server did not refuse, doubled, are let through; the rest is refused here, at random, with
 // an [*Overload] of reason [Throttled]. One call in twenty always goes through to see whether
-// the server has recovered, so that a client is back at full speed within three seconds.
+// the server has recovered, so that a client with a thousand calls a second is back at full
+// speed within three seconds, and one with few calls when some of them went through.
 //
 // Use one for each server. Make one with [NewThrottle]. It is safe for concurrent use; a call
 // costs two locks and one look at the clock, and a refusal allocates nothing.

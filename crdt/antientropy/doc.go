@@ -26,6 +26,9 @@
 // fingerprints of ranges where they differ. It is sent that, and nothing else. A peer that is gone
 // costs a probe now and then, ever more rarely, and no memory.
 //
+// What one [crdt.Store.Update] changed arrives in one piece while the logs tell it and it fits a
+// message; an answer to a question may bring parts of it one after the other.
+//
 // # Who talks to whom
 //
 // Any connected graph of peers will do; changes pass on from peer to peer. Where everybody is a
