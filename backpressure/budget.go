@@ -57,14 +57,15 @@ func (b *Budget) Spend() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.slot()
-	allowed, spent := b.reserve, 0.0
+	firsts, spent := 0.0, 0.0
 	for _, s := range b.slots {
 		if now.second-s.second < int64(len(b.slots)) {
-			allowed += b.ratio * s.firsts
+			firsts += s.firsts
 			spent += s.extras
 		}
 	}
-	if spent+1 > allowed {
+	// Ten tenths are one, whatever rounding makes of them.
+	if spent+1 > b.reserve+b.ratio*firsts+1e-9 {
 		return false
 	}
 	now.extras++
