@@ -50,8 +50,9 @@ func runLaw[S, Op, V any](t testing.TB, typ *Type[S, Op, V], l law[S, Op, V]) {
 	}
 }
 
-// CheckLaws checks the laws, without the specification, on states drawn from the given seed. The error is
-// a [*Failure].
+// CheckLaws checks the laws, without the specification, on states drawn from the given seed: the same ones
+// each time, if rapid's flags and -short, which makes its runs shorter, are the same. The error is a
+// [*Failure].
 func CheckLaws[S, Op, V any](typ Type[S, Op, V], seed, checks int) (Report, error) {
 	if err := typ.check(); err != nil {
 		return Report{}, err

@@ -25,32 +25,25 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/go-calm/calm/crdt"
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	if err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return
-		}
-		fmt.Fprintln(os.Stderr, "broker:", err)
-		os.Exit(1)
-	}
+	program.Main("broker", func(ctx context.Context) error {
+		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	})
 }
 
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	input := accesslog.Flags(flags, accesslog.Made{Lines: 200_000, Visitors: 5_000, Pages: 200, Seed: 1})
+	input := accesslog.Flags(flags, &accesslog.Made{Lines: 200_000, Visitors: 5_000, Pages: 200, Seed: 1})
 	nodes := flags.Int("nodes", 5, "how many nodes")
 	batch := flags.Int("batch", 500, "how many lines a delta sums up")
 	queue := flags.Int("queue", 32, "how many deltas may wait for the engine before a node stops counting")

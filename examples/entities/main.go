@@ -18,35 +18,27 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	if err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return
-		}
-		fmt.Fprintln(os.Stderr, "entities:", err)
-		os.Exit(1)
-	}
+	program.Main("entities", func(ctx context.Context) error {
+		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	})
 }
 
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("entities", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	input := accesslog.Flags(flags, accesslog.Made{Lines: 300_000, Visitors: 20_000, Pages: 500, Seed: 1})
+	input := accesslog.Flags(flags, &accesslog.Made{Lines: 300_000, Visitors: 20_000, Pages: 500, Seed: 1})
 	name := flags.String("job", "accounts", "what to do with the lines: accounts or words")
 	nodes := flags.Int("nodes", 4, "how many nodes to begin with")
 	readers := flags.Int("readers", 2, "how many goroutines send")

@@ -17,26 +17,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	if err := command(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return
-		}
-		fmt.Fprintln(os.Stderr, "overload:", err)
-		os.Exit(1)
-	}
+	program.Main("overload", func(ctx context.Context) error {
+		return command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	})
 }
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {

@@ -22,22 +22,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "quota:", err)
-		os.Exit(1)
-	}
+	program.Main("quota", func(ctx context.Context) error {
+		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	})
 }
 
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {

@@ -50,7 +50,7 @@ func main() {
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	f := flag.NewFlagSet("shardkeys", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	input := accesslog.Flags(f, accesslog.Made{Lines: 300_000, Visitors: 50_000, Pages: 1_000, Seed: 1})
+	input := accesslog.Flags(f, &accesslog.Made{Lines: 300_000, Visitors: 50_000, Pages: 1_000, Seed: 1})
 	senders := f.Int("senders", 2, "how many goroutines send while shards move")
 	out := f.String("o", filepath.Join(os.TempDir(), "shardkeys.html"), "where the charts go")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {

@@ -44,8 +44,8 @@ func main() {
 
 // options are the flags.
 type options struct {
-	in        string
 	made      accesslog.Made
+	input     func(io.Reader) (accesslog.Input, error)
 	nodes     int
 	precision int
 	top       int
@@ -54,11 +54,8 @@ type options struct {
 func (o *options) flags(w io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("visitors", flag.ContinueOnError)
 	f.SetOutput(w)
-	f.StringVar(&o.in, "in", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
-	f.IntVar(&o.made.Lines, "lines", 500_000, "without -in: how many lines to make up")
-	f.IntVar(&o.made.Visitors, "visitors", 100_000, "without -in: of how many visitors")
-	f.IntVar(&o.made.Pages, "pages", 1_000, "without -in: of how many pages")
-	f.Uint64Var(&o.made.Seed, "seed", 1, "what the order of messages is drawn by, and without -in the lines")
+	o.made = accesslog.Made{Lines: 500_000, Visitors: 100_000, Pages: 1_000, Seed: 1}
+	o.input = accesslog.Flags(f, &o.made) // the order of messages is drawn by the seed as well
 	f.IntVar(&o.nodes, "nodes", 5, "how many nodes count")
 	f.IntVar(&o.precision, "precision", lattice.DefaultPrecision, "of the sketches, from 8 to 18: 2^precision bytes, for a standard error of 1.04/√2^precision")
 	f.IntVar(&o.top, "top", 12, "how many pages to show")
@@ -66,25 +63,11 @@ func (o *options) flags(w io.Writer) *flag.FlagSet {
 }
 
 // check refuses what makes no sense.
-func (o *options) check(flags *flag.FlagSet) (err error) {
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected %q; the log is given by -in", flags.Arg(0))
-	}
-	flags.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "lines", "visitors", "pages":
-			if o.in != "" {
-				err = fmt.Errorf("-%s is for a made-up log, not with -in", f.Name)
-			}
-		}
-	})
+func (o *options) check() error {
 	for _, c := range []struct {
 		name       string
 		v, min, up int
 	}{
-		{"lines", o.made.Lines, 0, 1 << 30},
-		{"visitors", o.made.Visitors, 1, 1 << 24},
-		{"pages", o.made.Pages, 1, 1 << 20},
 		{"nodes", o.nodes, 1, 64},
 		{"precision", o.precision, 8, 18},
 		{"top", o.top, 0, 1 << 20},
@@ -93,7 +76,7 @@ func (o *options) check(flags *flag.FlagSet) (err error) {
 			return fmt.Errorf("-%s is from %d to %d, not %d", c.name, c.min, c.up, c.v)
 		}
 	}
-	return err
+	return nil
 }
 
 // command runs the program and returns its exit code.
@@ -105,15 +88,12 @@ func command(args []string, stdin io.Reader, stdout, stderr io.Writer) (int, err
 	} else if err != nil {
 		return exitUsage, nil //nolint:nilerr // Parse has told
 	}
-	if err := o.check(flags); err != nil {
+	if err := o.check(); err != nil {
 		return exitUsage, err
 	}
-	in := accesslog.Input{Name: o.made.String(), Made: &o.made}
-	if o.in != "" {
-		var err error
-		if in, err = accesslog.At(o.in, stdin); err != nil {
-			return exitUsage, err
-		}
+	in, err := o.input(stdin)
+	if err != nil {
+		return exitUsage, err
 	}
 	fmt.Fprintf(stdout, "counting %s\n", in)
 	c := newCount(o.nodes, o.precision)

@@ -7,9 +7,9 @@ import (
 )
 
 // Flags defines the flags by which a program is told what log to read: -in, or what a made-up one is like,
-// with the values of made for those that are not given. Once they are parsed, the function that it returns
-// checks them and gives the input.
-func Flags(f *flag.FlagSet, made Made) func(stdin io.Reader) (Input, error) {
+// which goes to made, whose values are those for flags that are not given. Once they are parsed, the
+// function that it returns checks them and gives the input.
+func Flags(f *flag.FlagSet, made *Made) func(stdin io.Reader) (Input, error) {
 	path := f.String("in", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
 	f.IntVar(&made.Lines, "lines", made.Lines, "without -in: how many lines to make up")
 	f.IntVar(&made.Visitors, "visitors", made.Visitors, "without -in: of how many visitors")
@@ -40,6 +40,6 @@ func Flags(f *flag.FlagSet, made Made) func(stdin io.Reader) (Input, error) {
 				return Input{}, fmt.Errorf("-%s is from 1 to %d, not %d", c.name, c.up, c.v)
 			}
 		}
-		return Input{Name: made.String(), Made: &made}, nil
+		return Input{Name: made.String(), Made: made}, nil
 	}
 }

@@ -13,7 +13,7 @@ func TestFlags(t *testing.T) {
 	input := func(args string) (Input, error) {
 		f := flag.NewFlagSet("test", flag.ContinueOnError)
 		f.SetOutput(io.Discard)
-		in := Flags(f, Made{Lines: 10, Visitors: 3, Pages: 2, Seed: 1})
+		in := Flags(f, &Made{Lines: 10, Visitors: 3, Pages: 2, Seed: 1})
 		require.NoError(t, f.Parse(strings.Fields(args)))
 		return in(strings.NewReader("from stdin"))
 	}
