@@ -9,8 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
+
+	"github.com/go-calm/calm/internal/disk"
 )
 
 // Store keeps one timestamp durably: the bound below which a clock issues everything. A
@@ -105,48 +105,10 @@ func (s *FileStore) Save(ctx context.Context, bound Timestamp) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.save(bound); err != nil {
+	if err := disk.ReplaceFile(s.path, encodeFile(bound)); err != nil {
 		return fmt.Errorf("clock: save bound: %w", err)
 	}
 	return nil
-}
-
-func (s *FileStore) save(bound Timestamp) error {
-	next := s.path + ".new"
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(encodeFile(bound))
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(next, s.path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(s.path))
-}
-
-// syncDir makes a rename last. Windows cannot sync directories and does not need it.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 // isNew reports whether a store says that it has never been written.

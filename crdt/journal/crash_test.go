@@ -4,184 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/disk/disktest"
 )
-
-var (
-	errCrash = errors.New("crash")
-	errFull  = errors.New("no space left on device")
-)
-
-// disk is a file system that tells what is written from what is synced. After so many steps, of which
-// each byte written is one and each other call is one, it fails: once as a disk that is full, with
-// less written than asked for, or for ever as a machine that stops.
-type disk struct {
-	names, syncedNames map[string]*inode
-	left               int  // steps until it fails; negative: never
-	stops              bool // it fails for ever
-	dead               bool
-	syncs              int
-}
-
-type inode struct{ data, synced []byte }
-
-func newDisk(left int, stops bool) *disk {
-	return &disk{names: map[string]*inode{}, syncedNames: map[string]*inode{}, left: left, stops: stops}
-}
-
-// step takes up to n steps and returns how many it could.
-func (d *disk) step(n int) (int, error) {
-	switch {
-	case d.dead:
-		return 0, errCrash
-	case d.left < 0:
-		return n, nil
-	case n <= d.left:
-		d.left -= n
-		return n, nil
-	}
-	return d.failed(d.left)
-}
-
-func (d *disk) failed(done int) (int, error) {
-	d.left = -1
-	if d.stops {
-		d.dead = true
-		return done, errCrash
-	}
-	return done, errFull
-}
-
-func (d *disk) Read(name string) ([]byte, error) {
-	f := d.names[name]
-	if f == nil {
-		return nil, os.ErrNotExist
-	}
-	return bytes.Clone(f.data), nil
-}
-
-func (d *disk) Create(name string) (file, error) {
-	if _, err := d.step(1); err != nil {
-		return nil, err
-	}
-	d.names[name] = &inode{}
-	return &handle{d, d.names[name]}, nil
-}
-
-func (d *disk) Append(name string) (file, error) { return &handle{d, d.names[name]}, nil }
-
-func (d *disk) Rename(from, to string) error {
-	if _, err := d.step(1); err != nil {
-		return err
-	}
-	d.names[to] = d.names[from]
-	delete(d.names, from)
-	return nil
-}
-
-func (d *disk) Remove(name string) error {
-	if _, err := d.step(1); err != nil {
-		return err
-	}
-	delete(d.names, name)
-	return nil
-}
-
-func (d *disk) Names() ([]string, error) { return slices.Sorted(maps.Keys(d.names)), nil }
-
-func (d *disk) Sync() error {
-	if _, err := d.step(1); err != nil {
-		return err
-	}
-	d.syncs++
-	d.syncedNames = maps.Clone(d.names)
-	return nil
-}
-
-type handle struct {
-	d *disk
-	f *inode
-}
-
-func (h *handle) Write(b []byte) (int, error) {
-	n, err := h.d.step(len(b))
-	h.f.data = append(h.f.data, b[:n]...)
-	return n, err
-}
-
-func (h *handle) Sync() error {
-	if _, err := h.d.step(1); err != nil {
-		return err
-	}
-	h.d.syncs++
-	h.f.synced = bytes.Clone(h.f.data)
-	return nil
-}
-
-func (h *handle) Truncate(size int64) error {
-	if _, err := h.d.step(1); err != nil {
-		return err
-	}
-	h.f.data = h.f.data[:size]
-	return nil
-}
-
-func (h *handle) Close() error { return nil }
-
-// after returns what the next start may find: the process stopped, or the machine did, which lost
-// what was not synced: all of it, a part of it, or the content and not the name.
-func (d *disk) after() map[string]*disk {
-	out := map[string]*disk{}
-	for name, v := range map[string]struct {
-		names   map[string]*inode
-		content func(*inode) []byte
-	}{
-		"the process stopped":            {d.names, func(f *inode) []byte { return f.data }},
-		"nothing unsynced survived":      {d.syncedNames, func(f *inode) []byte { return f.synced }},
-		"unsynced names survived":        {d.names, func(f *inode) []byte { return f.synced }},
-		"unsynced content survived":      {d.syncedNames, func(f *inode) []byte { return f.data }},
-		"half of unsynced content":       {d.syncedNames, func(f *inode) []byte { return f.data[:(len(f.data)+min(len(f.data), len(f.synced)))/2] }},
-		"zeros in place of the unsynced": {d.syncedNames, func(f *inode) []byte { return hole(f, 0, 1) }},
-		"a hole in the unsynced":         {d.syncedNames, func(f *inode) []byte { return hole(f, 0, 0.1) }},
-		"zeros at the unsynced end":      {d.syncedNames, func(f *inode) []byte { return hole(f, 0.9, 1) }},
-		"a rename overtook a new name":   {overtaken(d), func(f *inode) []byte { return f.data }},
-	} {
-		e := newDisk(-1, false)
-		for n, f := range v.names {
-			b := bytes.Clone(v.content(f))
-			e.names[n] = &inode{b, bytes.Clone(b)}
-		}
-		e.syncedNames = maps.Clone(e.names)
-		out[name] = e
-	}
-	return out
-}
-
-// hole is a file of whose unsynced part a piece never got to the disk.
-func hole(f *inode, from, to float64) []byte {
-	b := bytes.Clone(f.data)
-	if n := float64(len(b) - len(f.synced)); n > 0 {
-		clear(b[len(f.synced)+int(n*from) : len(f.synced)+int(n*to)])
-		return b
-	}
-	return f.synced
-}
-
-// overtaken is a directory of whose unsynced names only the snapshot's got to the disk.
-func overtaken(d *disk) map[string]*inode {
-	names := maps.Clone(d.syncedNames)
-	if f := d.names[snapshotName]; f != nil {
-		names[snapshotName] = f
-	}
-	return names
-}
 
 // rounds is how long a life is; under the race detector only every so many steps are tried.
 const rounds = 7
@@ -195,7 +25,7 @@ func stride() int {
 
 // A life is what a program does with its journal: changes, merges, snapshots.
 type life struct {
-	d       *disk
+	d       *disktest.Disk
 	ids     crdt.ReplicaID
 	acked   []crdt.Delta // changes that were acknowledged, and merges that were synced
 	merged  []crdt.Delta // merges since the last sync
@@ -284,7 +114,7 @@ func (l *life) run(rounds int) error {
 // failed goes on after a failure, as a program does: what is broken is mended by a snapshot.
 func (l *life) failed(j *Journal, err error) error {
 	l.fails = append(l.fails, err)
-	if l.d.stops {
+	if l.d.Stops() {
 		return err
 	}
 	l.refused++
@@ -307,7 +137,7 @@ func bytesOf(d crdt.Delta) []byte {
 }
 
 // check opens what a crash left: it holds all that was acknowledged, and at most what was in flight.
-func (l *life) check(t *testing.T, what string, d *disk) {
+func (l *life) check(t *testing.T, what string, d *disktest.Disk) {
 	ids := l.ids
 	j, err := open(d, Options{}, func() crdt.ReplicaID { ids += 1000; return ids })
 	require.NoError(t, err, what)
@@ -343,16 +173,16 @@ func (l *life) check(t *testing.T, what string, d *disk) {
 // The process or the machine stops at every byte of every write and at every other step. Whatever of
 // the unsynced survives, what was acknowledged is there.
 func TestCrashAtEveryByte(t *testing.T) {
-	whole := &life{d: newDisk(1<<30, true)}
+	whole := &life{d: disktest.New(1<<30, true)}
 	require.NoError(t, whole.run(rounds))
-	steps := 1<<30 - whole.d.left
+	steps := 1<<30 - whole.d.Left()
 	require.Greater(t, steps, 1000)
 	lost, cut := 0, 0
 	for at := 0; at < steps; at += stride() {
-		l := &life{d: newDisk(at, true)}
+		l := &life{d: disktest.New(at, true)}
 		_ = l.run(rounds)
-		require.True(t, l.d.dead, "step %d of %d", at, steps)
-		for what, d := range l.d.after() {
+		require.True(t, l.d.Dead(), "step %d of %d", at, steps)
+		for what, d := range l.d.After() {
 			l.check(t, fmt.Sprintf("step %d, %s", at, what), d)
 			if len(l.acked) == 0 {
 				lost++
@@ -370,18 +200,18 @@ func TestCrashAtEveryByte(t *testing.T) {
 // The disk is full once, at every step. The change is refused, nothing of it is there, and life goes
 // on; whatever fails, what is acknowledged survives a crash at the end.
 func TestFullDiskAtEveryByte(t *testing.T) {
-	whole := &life{d: newDisk(1<<30, true)}
+	whole := &life{d: disktest.New(1<<30, true)}
 	require.NoError(t, whole.run(rounds))
-	steps := 1<<30 - whole.d.left
+	steps := 1<<30 - whole.d.Left()
 	refused := 0
 	for at := 0; at < steps; at += stride() {
-		l := &life{d: newDisk(at, false)}
+		l := &life{d: disktest.New(at, false)}
 		if err := l.run(rounds); err != nil { // it was full when the journal was opened or closed
-			require.ErrorIs(t, err, errFull)
+			require.ErrorIs(t, err, disktest.ErrFull)
 			continue
 		}
 		refused += l.refused
-		for what, d := range l.d.after() {
+		for what, d := range l.d.After() {
 			l.check(t, fmt.Sprintf("step %d, %s", at, what), d)
 		}
 	}

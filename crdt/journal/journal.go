@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/disk"
 )
 
 // Options say how a [Journal] is opened. The zero value is what one wants but for directories that
@@ -34,14 +35,14 @@ type Stats struct {
 // Cost: a change made here is one write and one sync, a merged delta one write; Open and Snapshot are
 // proportional to the state.
 type Journal struct {
-	dir   files
+	dir   disk.Dir
 	head  head
 	store *crdt.Store
 	// What Open found, until Restore.
 	state  crdt.Delta
 	deltas []crdt.Delta
 
-	log    file
+	log    disk.File
 	synced int64 // bytes of the log that a crash cannot take
 	stats  Stats
 	broken error // why the log's end is not known; a snapshot mends it
@@ -57,7 +58,6 @@ var ErrClosed = errors.New("journal: closed")
 
 const (
 	snapshotName = "snapshot"
-	newName      = "snapshot.new"
 	logPrefix    = "log."
 )
 
@@ -70,10 +70,10 @@ func Open(dir string, opts Options) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("journal: open: %w", err)
 	}
-	return open(directory(dir), opts, crdt.NewReplicaID)
+	return open(disk.OS(dir), opts, crdt.NewReplicaID)
 }
 
-func open(dir files, opts Options, newID func() crdt.ReplicaID) (*Journal, error) {
+func open(dir disk.Dir, opts Options, newID func() crdt.ReplicaID) (*Journal, error) {
 	j := &Journal{dir: dir}
 	if err := j.load(); err != nil {
 		return nil, fmt.Errorf("journal: open: %w", err)
@@ -153,7 +153,7 @@ func (j *Journal) load() error {
 // tidy removes what an earlier generation or an attempt left. What cannot be removed does no harm.
 func (j *Journal) tidy(names []string) {
 	for _, name := range names {
-		if name == newName || strings.HasPrefix(name, logPrefix) && name != logName(j.head.generation) {
+		if name == disk.New(snapshotName) || strings.HasPrefix(name, logPrefix) && name != logName(j.head.generation) {
 			_ = j.dir.Remove(name)
 		}
 	}
@@ -255,31 +255,22 @@ func (j *Journal) Snapshot() error {
 // begin begins a new generation, with the given state.
 func (j *Journal) begin(state crdt.Delta) error {
 	next := head{j.head.generation + 1, j.head.replica}
-	log, err := j.write(logName(next.generation), encodeLog(next))
+	log, err := disk.Write(j.dir, logName(next.generation), encodeLog(next))
 	if err != nil {
 		return err
 	}
 	b := encodeSnapshot(next, state)
-	f, err := j.write(newName, b)
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil {
-		// The names too must be there before the snapshot that counts on them.
-		err = j.dir.Sync()
+	// The log's name must be there before the snapshot that counts on it.
+	if err = j.dir.Sync(); err == nil {
+		err = disk.Replace(j.dir, snapshotName, b)
 	}
 	if err != nil {
 		_ = log.Close()
-		return err
-	}
-	if err = j.dir.Rename(newName, snapshotName); err == nil {
-		err = j.dir.Sync()
-	}
-	if err != nil {
-		// Either generation may be the one that a crash leaves, so neither log can be written to.
-		_ = log.Close()
-		j.head.generation = next.generation
-		j.fail(err)
+		if errors.Is(err, disk.ErrInDoubt) {
+			// Either generation may be the one that a crash leaves, so neither log can be written to.
+			j.head.generation = next.generation
+			j.fail(err)
+		}
 		return err
 	}
 	if j.log != nil {
@@ -292,21 +283,6 @@ func (j *Journal) begin(state crdt.Delta) error {
 		j.tidy(names)
 	}
 	return nil
-}
-
-// write makes a file with a synced content.
-func (j *Journal) write(name string, content []byte) (file, error) {
-	f, err := j.dir.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = f.Write(content); err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), j.dir.Remove(name))
-	}
-	return f, nil
 }
 
 // Close syncs and closes the log. The store refuses changes from then on, with [ErrClosed].

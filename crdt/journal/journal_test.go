@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/disk/disktest"
 )
 
 const (
@@ -207,15 +208,15 @@ func TestRestoreWantsAStoreOfItsOwn(t *testing.T) {
 
 // Once a sync has failed nothing is acknowledged until all was written anew.
 func TestBrokenLogIsMendedByASnapshot(t *testing.T) {
-	d := newDisk(-1, false)
+	d := disktest.New(-1, false)
 	j, err := open(d, Options{}, func() crdt.ReplicaID { return 5 })
 	require.NoError(t, err)
 	s := crdt.NewSet[string](5)
 	require.NoError(t, j.Restore(s.Store()))
 	s.Add("kept")
-	d.left = recordLen + s.Store().State().Len() // enough for a record, not for the sync
+	d.SetLeft(recordLen + s.Store().State().Len()) // enough for a record, not for the sync
 	require.True(t, s.Add("lost").IsZero())
-	require.ErrorIs(t, s.Store().Err(), errFull)
+	require.ErrorIs(t, s.Store().Err(), disktest.ErrFull)
 	require.True(t, s.Add("lost").IsZero())
 	require.ErrorIs(t, s.Store().Err(), ErrBroken)
 	require.ErrorIs(t, j.Sync(), ErrBroken)

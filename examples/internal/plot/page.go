@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-calm/calm/examples/internal/atomicfile"
+	"github.com/go-calm/calm/internal/disk"
 )
 
 // Page is a report: a title and what it says, in order.
@@ -101,5 +101,5 @@ func (p *Page) WriteFile(path string) (string, error) {
 	}
 	var b strings.Builder
 	_, _ = p.WriteTo(&b) // a builder takes all
-	return path, atomicfile.Write(path, []byte(b.String()))
+	return path, disk.ReplaceFile(path, []byte(b.String()))
 }
