@@ -6,32 +6,32 @@
 // error, [Overload], that says why and when to come back.
 //
 //	I want to …                                        use
-//	hand items from producers to consumers, and wait   [NewQueue], [Queue.Put]
-//	… and be told at once when there is no room        [RejectWhenFull], [Queue.TryPut]
-//	… and keep the newest items only                   [DropOldest]
-//	… and keep the oldest items only                   [DropNewest]
-//	… and move many items for the price of one         [Queue.PutAll], [Queue.GetBatch]
-//	… and count bytes instead of items                 [Weigh]
-//	serve the important ones first                     [Priority]
-//	keep one tenant from starving the others           [Fair]
-//	never work on what is too late already             [Deadline]
-//	keep the wait short when more comes than goes      [CoDel], [AdaptiveLIFO]
-//	answer for what was dropped                        [OnDrop]
-//	range over items until the end                     [Queue.All]
-//	stop, and lose nothing                             [Queue.Close], [Queue.Drain]
-//	bound how much runs at once, without knowing how   [NewLimiter], [Limiter.Do]
-//	… and let callers wait, fairly                     [Waiting], [WithTenant], [WithPriority]
-//	… and choose how the bound is found                [Little], [Gradient2], [Vegas], [AIMD], [Fixed]
-//	know beforehand what happens at ten times the load package [github.com/go-calm/calm/backpressure/loadsim]
-//	… in a server or a client, HTTP or gRPC            [Limiter.Handler], [Limiter.Transport], [UnaryServer]
-//	lose one shard, and not all of them                [Breaker]
-//	roll out slowly, and try in the dark first         [Gate], [Gate.Ramp], [Gate.Dark]
-//	see it in Prometheus                               [WriteMetrics]
-//	tell a sender how much it may still send           [Credits]
-//	join two stages, and end from either side          [Pipe]
-//	not send what will be refused                      [Throttle]
-//	try again, with jitter and when told to            [Retry], [DoValue]
-//	… and never make an outage worse by it             [Budget]
+//	hand items from producers to consumers, and wait   NewQueue, Queue.Put
+//	… and be told at once when there is no room        RejectWhenFull, Queue.TryPut
+//	… and keep the newest items only                   DropOldest
+//	… and keep the oldest items only                   DropNewest
+//	… and move many items for the price of one         Queue.PutAll, Queue.GetBatch
+//	… and count bytes instead of items                 Weigh
+//	serve the important ones first                     Priority
+//	keep one tenant from starving the others           Fair
+//	never work on what is too late already             Deadline
+//	keep the wait short when more comes than goes      CoDel, AdaptiveLIFO
+//	answer for what was dropped                        OnDrop
+//	range over items until the end                     Queue.All
+//	stop, and lose nothing                             Queue.Close, Queue.Drain
+//	bound how much runs at once, without knowing how   NewLimiter, Limiter.Do
+//	… and let callers wait, fairly                     Waiting, WithTenant, WithPriority
+//	… and choose how the bound is found                Little, Gradient2, Vegas, AIMD, Fixed
+//	know what happens at ten times the load            package loadsim
+//	… in a server or a client, HTTP or gRPC            Limiter.Handler, Limiter.Transport, UnaryServer
+//	lose one shard, and not all of them                Breaker
+//	roll out slowly, and try in the dark first         Gate, Gate.Ramp, Gate.Dark
+//	see it in Prometheus                               WriteMetrics
+//	tell a sender how much it may still send           Credits
+//	join two stages, and end from either side          Pipe
+//	not send what will be refused                      Throttle
+//	try again, with jitter and when told to            Retry, DoValue
+//	… and never make an outage worse by it             Budget
 //
 // # Why not a channel
 //

@@ -13,7 +13,9 @@ import (
 // [GateStats]; of others, it returns an error before it writes anything. Times are in seconds.
 //
 //	http.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
-//		backpressure.WriteMetrics(w, backpressure.Metric{"db", lim.Stats()}, backpressure.Metric{"jobs", q.Stats()})
+//		backpressure.WriteMetrics(w,
+//			backpressure.Metric{Name: "db", Stats: lim.Stats()},
+//			backpressure.Metric{Name: "jobs", Stats: q.Stats()})
 //	})
 func WriteMetrics(w io.Writer, stats ...Metric) error {
 	var order []string

@@ -31,7 +31,7 @@ const MaxReserve = 1 << 24
 //
 // The system clock is read by its monotonic half alone, at the price of half a time.Now;
 // where the wall clock stands relative to it is looked up again once a millisecond by
-// whoever comes first. A step of the wall clock is so noticed as a by-product, at most a
+// whoever comes first. So a step of the wall clock is noticed in passing, at most a
 // millisecond late ([OnStep]).
 //
 // Source: Kulkarni, Demirbas, Madappa, Avva & Leone, "Logical Physical Clocks and

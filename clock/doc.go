@@ -2,27 +2,27 @@
 //
 // Wall clocks of different machines disagree, jump, and give two events the same time. This
 // package has clocks that do not: a hybrid logical clock whose timestamps look like wall
-// time, never go back and respect causality, at less than the price of time.Now; and the
+// time, never go back and respect causality, at about the price of time.Now; and the
 // sets of events that replicated data is built on.
 //
 //	I want to …                                          use
-//	stamp events with one sortable 64-bit number         [Clock], [Timestamp]
-//	… and go on above them after a crash                 [Open] over a [File]
-//	… and order equal times of different nodes           [Stamp]
-//	carry timestamps in messages                         [Clock.Inject], [Clock.Extract], package clockhttp
-//	let a session read its own writes                    [NewContext], [Clock.Wait]
-//	know how wrong the time may be                       [Clock.Interval] over [Kernel] or [Fixed]
-//	commit in the order of true time                     [Clock.Commit]
-//	find out whose wall clock is off                     [Skew]
-//	only count                                           [Lamport]
-//	name one event of one node                           [Dot]
-//	know whether one state has seen all of another       [Vector], shared ids: [Roster]
-//	the same, when events arrive with gaps               [Context]
-//	keep concurrent values of a key apart                [Siblings]
-//	the same as a Vector, when members come and go       [Tree]
-//	deliver messages after their causes                  [Inbox]
-//	know what everyone has seen, and collect garbage     [Stability]
-//	let time stand still in a test                       [Fake]
+//	stamp events with one sortable 64-bit number         Clock, Timestamp
+//	… and go on above them after a crash                 Open over a File
+//	… and order equal times of different nodes           Stamp
+//	carry timestamps in messages                         Clock.Inject, Clock.Extract, package clockhttp
+//	let a session read its own writes                    NewContext, Clock.Wait
+//	know how wrong the time may be                       Clock.Interval over Kernel or Fixed
+//	commit in the order of true time                     Clock.Commit
+//	find out whose wall clock is off                     Skew
+//	only count                                           Lamport
+//	name one event of one node                           Dot
+//	know whether one state has seen all of another       Vector, shared ids: Roster
+//	the same, when events arrive with gaps               Context
+//	keep concurrent values of a key apart                Siblings
+//	the same as a Vector, when members come and go       Tree
+//	deliver messages after their causes                  Inbox
+//	know what everyone has seen, and collect garbage     Stability
+//	let time stand still in a test                       Fake
 //
 // # What a clock promises
 //

@@ -61,10 +61,10 @@ func until(ctx context.Context, left func() (int64, error)) error {
 	}
 }
 
-// Interval returns two timestamps between which the true time is, of which latest is, too,
-// not before anything the clock has issued: while the clock runs ahead of its source, its
-// uncertainty is greater than the source's. Its error matches [ErrUnbounded] if the source
-// does not know its error, and is the source's if that does not know it now.
+// Interval returns two timestamps between which the true time is. Nothing that the clock has
+// issued is after latest, so while the clock runs ahead of its source, its uncertainty is
+// greater than the source's. Its error matches [ErrUnbounded] if the source does not know
+// how wrong it may be, and is the source's own if that does not know it now.
 //
 // Source: Corbett et al., "Spanner: Google's Globally-Distributed Database" (2012),
 // section 3; the treatment of the logical part is Kudu's.

@@ -11,7 +11,7 @@ import (
 type Answer struct {
 	// Patch is for the asker: what it lacks, as far as this question tells.
 	Patch Delta
-	// Over is for the replica that is asked, to be learnt: events that live here and are over there.
+	// Over is for the replica that is asked, to be learned: events that live here and are over there.
 	Over Delta
 	// Questions are for the asker, to be answered by it: where the two differ in what is over.
 	Questions []Question

@@ -30,6 +30,7 @@ type BoundError struct {
 	Have uint64 // the rights of this replica
 }
 
+// Error names what was asked for and what there is.
 func (e *BoundError) Error() string {
 	return fmt.Sprintf("crdt: not enough rights: %d wanted, this replica holds %d; have another one transfer some", e.Want, e.Have)
 }

@@ -14,8 +14,8 @@ type Change struct {
 	Path Path
 	// Kind tells what stands there, and with it what Before and After hold.
 	Kind Kind
-	// Before and After are the value at the place. Nil is: there is nothing, which reads as the empty
-	// value, and a map has no key for which there is nothing anywhere below. They are good to keep and
+	// Before and After are the value at the place. Nil says that there is nothing, which reads as the
+	// empty value, and a map has no key for which there is nothing anywhere below. They are good to keep and
 	// not to be changed.
 	Before, After any
 	// Local tells that the change was made here, and not merged.

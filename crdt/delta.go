@@ -34,7 +34,7 @@ func (d Delta) IsZero() bool { return len(d.b) == 0 }
 // Len returns the length of the wire form in bytes.
 func (d Delta) Len() int { return len(d.b) }
 
-// AppendBinary appends the wire form to b. It fails never. A zero Delta has no bytes.
+// AppendBinary appends the wire form to b. It never fails. A zero Delta has no bytes.
 func (d Delta) AppendBinary(b []byte) ([]byte, error) { return append(b, d.b...), nil }
 
 // MarshalBinary returns a copy of the wire form.
@@ -56,7 +56,7 @@ type Limits struct {
 	Events   int // events that live
 	Replicas int // replicas named
 	// Latest returns the latest stamp that the writes of an [LWW] or [LWWSet] may have, most often
-	// [clock.Clock]'s reading plus the drift that is tolerated: one replica hours ahead would else win
+	// [clock.Clock]'s reading plus the drift that is tolerated: one replica hours ahead would otherwise win
 	// over all others for hours. Nil is no limit.
 	Latest func() clock.Timestamp
 }

@@ -14,20 +14,20 @@
 // # Which type do I want?
 //
 //	I keep …                                use
-//	a set to add to and remove from         [Set]
-//	  … where removing must win             [RWSet]
-//	  … where the clock decides             [LWWSet]
-//	  … in which what was removed stays so  [TwoPhaseSet]
-//	  … that only grows                     [GSet]
-//	a count, up and down                    [Counter]
-//	  … that only grows                     [GCounter]
-//	  … that must not fall below zero       [BoundedCounter]
-//	one value                               [LWW]
-//	  … of which no write may get lost      [Register]
-//	on or off                               [Flag], [StickyFlag]
-//	any of these by key, nested             [Map]; sets and counts by key also [MultiMap], [CounterMap]
-//	a record of several                     [OpenStruct]
-//	several of them that change together    [Store]: one [Store.Update] is one delta
+//	a set to add to and remove from         Set
+//	  … where removing must win             RWSet
+//	  … where the clock decides             LWWSet
+//	  … in which what was removed stays so  TwoPhaseSet
+//	  … that only grows                     GSet
+//	a count, up and down                    Counter
+//	  … that only grows                     GCounter
+//	  … that must not fall below zero       BoundedCounter
+//	one value                               LWW
+//	  … of which no write may get lost      Register
+//	on or off                               Flag, StickyFlag
+//	any of these by key, nested             Map; sets and counts by key also MultiMap, CounterMap
+//	a record of several                     OpenStruct
+//	several of them that change together    Store: one Store.Update is one delta
 //
 // What becomes of two changes (∥) that did not see each other:
 //
@@ -37,10 +37,10 @@
 //	TwoPhaseSet     add ∥ remove            the remove wins, for ever
 //	GSet            add ∥ add               both are in
 //	Counter         add ∥ add               both count
-//	                reset ∥ add             of 5, removed from its map ∥ +1: it is 1 ([Map.Remove])
+//	                reset ∥ add             of 5, removed from its map ∥ +1: it is 1
 //	GCounter        add ∥ add               both count
-//	BoundedCounter  take ∥ take             both count: each replica takes only what it holds rights to
-//	                take ∥ transfer         the rights are gone from here before they are there
+//	BoundedCounter  sub ∥ sub               both count: each replica subtracts only what it holds rights to
+//	                sub ∥ transfer          the rights are gone from here before they are there
 //	LWW             set ∥ set               the greater stamp wins; of equal ones the greater replica's
 //	                set ∥ clear             the set counts
 //	Register        set ∥ set               both values are kept, until a write that has seen them

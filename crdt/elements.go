@@ -73,7 +73,8 @@ func (s *Elements[E]) Contains(e E) bool {
 	return ok && (s.in == nil || s.in(s.store, at))
 }
 
-// Len returns the number of elements. O(1) for [Set] and [GSet], else O(elements ever).
+// Len returns the number of elements. O(1) for [Set] and [GSet], otherwise O(elements
+// ever).
 func (s *Elements[E]) Len() int {
 	at, ok := s.find()
 	if !ok {

@@ -26,6 +26,7 @@ type SchemaError struct {
 	Got  string // the type in the delta
 }
 
+// Error names the place and both types.
 func (e *SchemaError) Error() string {
 	return fmt.Sprintf("crdt: schemas differ at %s: here is a %s, the delta has a %s; open both replicas with the same types", e.Path, e.Have, e.Got)
 }
@@ -41,6 +42,7 @@ type EquivocationError struct {
 	Reused bool
 }
 
+// Error names the event.
 func (e *EquivocationError) Error() string {
 	if e.Reused {
 		return fmt.Sprintf("crdt: equivocation: event %d of replica %v came from outside, but this store is that replica and has not made it; open the store under a new replica id after a restart that lost state", e.Dot.N, e.Dot.Node)

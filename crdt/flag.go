@@ -1,7 +1,8 @@
 package crdt
 
 // Flag is on or off; of an Enable and a Disable that did not see each other, the Enable wins. It
-// starts off. A Flag belongs to a [Store]; like the store it is not safe for concurrent use.
+// starts off. Each operation costs O(1). A Flag belongs to a [Store]; like the store it is not safe
+// for concurrent use.
 type Flag struct{ Handle }
 
 // NewFlag makes a replica that is a flag.
@@ -23,8 +24,8 @@ func (f *Flag) Disable() Delta { return f.clear() }
 func (f *Flag) Enabled() bool { return f.exists() }
 
 // StickyFlag is on or off; of an Enable and a Disable that did not see each other, the Disable
-// wins. It starts off. A flag that was turned off keeps an event that says so. A StickyFlag belongs
-// to a [Store]; like the store it is not safe for concurrent use.
+// wins. It starts off. A flag that was turned off keeps an event that says so. Each operation costs
+// O(1). A StickyFlag belongs to a [Store]; like the store it is not safe for concurrent use.
 type StickyFlag struct{ Handle }
 
 // NewStickyFlag makes a replica that is a sticky flag.

@@ -102,7 +102,7 @@ type value interface {
 //
 //	stock := crdt.Open[*crdt.Map[string, *crdt.Map[string, *crdt.Counter]]](id)
 //
-// The options are [Codec]s. It panics if N has an element, key or value type that cannot be encoded.
+// Each option is a [Codec]. It panics if N has an element, key or value type that cannot be encoded.
 func Open[N Node[N]](id ReplicaID, opts ...Option) N {
 	var none N
 	n := none.fresh()
@@ -114,8 +114,8 @@ func Open[N Node[N]](id ReplicaID, opts ...Option) N {
 	return n
 }
 
-// NewStore makes a replica that holds values by name: see [At] and [OpenStruct]. The options are
-// [Codec]s.
+// NewStore makes a replica that holds values by name: see [At] and [OpenStruct]. Each option is
+// a [Codec].
 func NewStore(id ReplicaID, opts ...Option) *Store {
 	s := newStore(id, shape{kind: kindStore})
 	s.schema, s.codecs = &schema{shape: shape{kind: kindStore}}, gather(opts)

@@ -23,6 +23,7 @@ var ErrLog = errors.New("crdt: refused, for it was not logged")
 // disk is full. Nothing of it is in the store. It matches [ErrLog] and what the log's error matches.
 type LogError struct{ Err error }
 
+// Error gives the log's error.
 func (e *LogError) Error() string { return ErrLog.Error() + ": " + e.Err.Error() }
 
 // Is reports whether target is [ErrLog].

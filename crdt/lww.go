@@ -17,7 +17,8 @@ const stampLen = 8
 //
 // Stamps come from the caller, best from a [clock.Clock]. A write counts over every write that its
 // replica has seen, even where the caller's clock is behind. T may be what
-// [Codec] lists. An LWW belongs to a [Store]; like the store it is not safe for concurrent use.
+// [Codec] lists. Each operation costs O(1), and the encoding of the value. An LWW belongs to a
+// [Store]; like the store it is not safe for concurrent use.
 type LWW[T any] struct {
 	Handle
 	codec *elem.Codec[T]

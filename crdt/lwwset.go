@@ -8,7 +8,7 @@ import (
 
 // LWWSet is a set in which of all adds and removes of an element the one with the greatest stamp
 // counts, and of equal stamps the one of the greater replica. A removed element leaves a tombstone.
-// Use it where the time of a change is what decides; else use [Set].
+// Use it where the time of a change is what decides; otherwise use [Set].
 //
 // Stamps are as for [LWW]; for E, the reads and concurrency see [Elements]. Adding and removing
 // cost O(1) an element.
@@ -27,7 +27,8 @@ func (*LWWSet[E]) schema(cs codecs, _ bool) *schema { return setSchema[E](cs, ki
 // if at is not greater.
 func (s *LWWSet[E]) Add(at clock.Timestamp, es ...E) Delta { return s.stamp(at, es, added) }
 
-// Remove removes elements, be they in the set or not, with a stamp as Add.
+// Remove removes elements, be they in the set or not, with a stamp as [LWWSet.Add]
+// takes one.
 func (s *LWWSet[E]) Remove(at clock.Timestamp, es ...E) Delta { return s.stamp(at, es, removed) }
 
 func (s *LWWSet[E]) stamp(at clock.Timestamp, es []E, what string) Delta {

@@ -29,7 +29,7 @@ func (q Question) IsZero() bool { return len(q.b) == 0 }
 // Len returns the length of the wire form in bytes.
 func (q Question) Len() int { return len(q.b) }
 
-// AppendBinary appends the wire form (FORMAT.md) to b. It fails never.
+// AppendBinary appends the wire form (FORMAT.md) to b. It never fails.
 func (q Question) AppendBinary(b []byte) ([]byte, error) { return append(b, q.b...), nil }
 
 // MarshalBinary returns a copy of the wire form.

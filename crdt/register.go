@@ -8,7 +8,7 @@ import (
 
 // Register is a multi-value register: writes that did not see each other are all kept until one
 // that has seen them takes their place, so no write is lost without anybody's knowing. T may be
-// what [Codec] lists. A Register belongs to a [Store]; like the store it is not
+// what [Codec] lists. Each operation costs O(values held). A Register belongs to a [Store]; like the store it is not
 // safe for concurrent use.
 type Register[T any] struct {
 	Handle

@@ -65,7 +65,7 @@ func (s *GSet[E]) AtLeast(n int) bool { return s.Len() >= n }
 
 // TwoPhaseSet is a set from which an element is removed once and for all: it cannot be added again,
 // anywhere. A removed element leaves a tombstone. Use it where elements are used once, as ids are,
-// and must not come back; else use [Set].
+// and must not come back; otherwise use [Set].
 //
 // For E, the reads and concurrency see [Elements]. Adding and removing cost O(1) an element.
 type TwoPhaseSet[E comparable] struct{ Elements[E] }

@@ -45,7 +45,7 @@ const (
 )
 
 // NewBloom returns an empty filter that, with as many elements as given, takes a stranger for
-// a member in the given part of cases. It panics unless elements ≥ 1 and 0 < part < 1.
+// a member in the given part of cases: its rate of false positives. It panics unless elements ≥ 1 and 0 < part < 1.
 func NewBloom(elements int, part float64) *Bloom {
 	if elements < 1 || !(part > 0 && part < 1) {
 		panic(fmt.Sprintf("lattice: no Bloom filter of %d elements and an error of %v", elements, part))

@@ -15,19 +15,19 @@
 //
 // # Which lattice do I want?
 //
-//	the greatest, the least                     [Max] [Min], of times [MaxTime] [MinTime], both [Interval]
-//	whether any, whether all                    [Any] [All]
-//	all that was seen                           [Set], numbers [IntSet], small numbers [Bits], "many" [BoundedSet]
-//	a value for each key                        [Map], numbers to numbers [MaxMap], small dense keys [Vec]
-//	removed once is removed for ever            [TombSet] [TombMap]
-//	several side by side                        [Pair] [Triple]
-//	the newest wins                             [Lex]; concurrent ones are all kept [Antichain]
-//	set once, a second value is a conflict      [Flat]; a log of one writer [Prefix]
-//	what is the same as what                    [UnionFind]
-//	the best k                                  [TopK]
-//	how many different ones, about              [HyperLogLog]; and how many in common [KMV]
-//	whether it was seen, about                  [Bloom]
-//	a top for a lattice that has none           [WithTop]; nothing at all [Point]
+//	the greatest, the least                     Max Min, of times MaxTime MinTime, both Interval
+//	whether any, whether all                    Any All
+//	all that was seen                           Set, numbers IntSet, small numbers Bits, "many" BoundedSet
+//	a value for each key                        Map, numbers to numbers MaxMap, small dense keys Vec
+//	removed once is removed for ever            TombSet TombMap
+//	several side by side                        Pair Triple
+//	the newest wins                             Lex; concurrent ones are all kept Antichain
+//	set once, a second value is a conflict      Flat; a log of one writer Prefix
+//	what is the same as what                    UnionFind
+//	the best k                                  TopK
+//	how many different ones, about              HyperLogLog; and how many in common KMV
+//	whether it was seen, about                  Bloom
+//	a top for a lattice that has none           WithTop; nothing at all Point
 //
 // [Cell] shares a state among goroutines, which wait for thresholds. [Delta] finds what another
 // copy lacks, [Decompose] takes a state apart, [Fold] joins many, [Fix] and [FixDelta] find

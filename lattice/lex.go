@@ -18,7 +18,7 @@ import (
 // The keys must be totally ordered: with keys that can be incomparable, such as version
 // vectors, there is no such lattice, since either of two values might win; keep them all
 // in an [Antichain]. The zero value is bottom; the keys' own order is that of [Max], so that
-// bottom's key is the least T. Copying a Lex copies pointers in its value: go on with one copy.
+// bottom's key is the least K. Copying a Lex copies pointers in its value: go on with one copy.
 type Lex[K cmp.Ordered, V Lattice[V]] struct {
 	key   Max[K]
 	value V

@@ -11,7 +11,7 @@ import (
 
 // ErrMismatch is matched by the error of a sketch's Merge with one of other parameters; the
 // error is a *[MismatchError], and neither sketch was changed.
-var ErrMismatch = errors.New("sketches of different parameters")
+var ErrMismatch = errors.New("lattice: sketches of different parameters")
 
 // MismatchError says which parameter of two sketches differs.
 type MismatchError struct {
@@ -19,8 +19,9 @@ type MismatchError struct {
 	Have, Got uint64
 }
 
+// Error names the parameter and both its values.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("lattice: %v: %s %d and %d", ErrMismatch, e.Parameter, e.Have, e.Got)
+	return fmt.Sprintf("%v: %s %d and %d", ErrMismatch, e.Parameter, e.Have, e.Got)
 }
 
 // Is makes the error match [ErrMismatch].

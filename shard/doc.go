@@ -15,19 +15,19 @@
 //
 // # Which type do I want?
 //
-//	who owns this key?                                 [Map], made by [New]
-//	the current map, for many readers                  [Live]
-//	several owners of each key, in different zones     [Replicas], [Strict], [Node].Zone
-//	nodes of unequal size                              [Node].Weight
-//	the fewest moves to a new set of nodes             [Map.Rebalance]
-//	what moves between two maps? in which steps?       [Diff], [Plan.Waves], [Map.Apply]
-//	members that move slots on their own and agree     [Assignments]
-//	load per slot; which slots to move off hot nodes   [Meter], [Balancer]
-//	a node for this request, none overloaded           [Map.Pick], [Loads]
-//	is this a good key to shard by?                    [Rank], [KeyReport], [Skew]
-//	how even is it?                                    [Map.Stats]
-//	buckets with numbers instead of names              [JumpBack]; [Jump] for compatibility
-//	a hash that is the same everywhere                 [Hash], [HashBytes], [HashUint64]
+//	who owns this key?                                 Map, made by New
+//	the current map, for many readers                  Live
+//	several owners of each key, in different zones     Replicas, Strict, Node.Zone
+//	nodes of unequal size                              Node.Weight
+//	the fewest moves to a new set of nodes             Map.Rebalance
+//	what moves between two maps? in which steps?       Diff, Plan.Waves, Map.Apply
+//	members that move slots on their own and agree     Assignments
+//	load per slot; which slots to move off hot nodes   Meter, Balancer
+//	a node for this request, none overloaded           Map.Pick, Loads
+//	is this a good key to shard by?                    Rank, KeyReport, Skew
+//	how even is it?                                    Map.Stats
+//	buckets with numbers instead of names              JumpBack; Jump for compatibility
+//	a hash that is the same everywhere                 Hash, HashBytes, HashUint64
 //
 // # How even, how stable
 //

@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The sentinels of this package. Those about one node arrive inside a [*NodeError].
@@ -10,13 +11,13 @@ var (
 	// ErrNoNodes means that a set of nodes is empty: nothing could own the slots.
 	ErrNoNodes = errors.New("shard: no nodes; give at least one")
 	// ErrEmptyID means that a node has no ID.
-	ErrEmptyID = errors.New("the ID is empty; give each node a stable identity")
+	ErrEmptyID = errors.New("shard: the ID is empty; give each node a stable identity")
 	// ErrDuplicate means that an ID was given twice.
-	ErrDuplicate = errors.New("the ID was given twice; IDs must be unique")
+	ErrDuplicate = errors.New("shard: the ID was given twice; IDs must be unique")
 	// ErrWeight means that a weight is NaN, infinite or negative.
-	ErrWeight = errors.New("the weight must be finite and not negative")
+	ErrWeight = errors.New("shard: the weight must be finite and not negative")
 	// ErrUnknown means that no node has the ID.
-	ErrUnknown = errors.New("no such node in the map")
+	ErrUnknown = errors.New("shard: no such node in the map")
 	// ErrOption is what every [*OptionError] matches.
 	ErrOption = errors.New("shard: bad option")
 	// ErrReplicas means that [Strict] was asked for, and there are fewer nodes or zones than replicas.
@@ -31,7 +32,9 @@ type NodeError struct {
 }
 
 // Error implements error.
-func (e *NodeError) Error() string { return fmt.Sprintf("shard: node %q: %v", e.ID, e.Err) }
+func (e *NodeError) Error() string {
+	return fmt.Sprintf("shard: node %q: %s", e.ID, strings.TrimPrefix(e.Err.Error(), "shard: "))
+}
 
 // Unwrap returns the reason.
 func (e *NodeError) Unwrap() error { return e.Err }

@@ -7,12 +7,12 @@
 // the same seed gives the same result to the bit, on every machine.
 //
 //	I want to …                                      use
-//	describe a server and its clients                [Scenario]
-//	… how long its work takes                        [Constant], [Exponential], [Lognormal]
-//	… load that comes and goes, a brown-out          [Phase]
-//	… clients that retry, or honor RetryAfter        [Scenario.Retries], [Scenario.Polite]
-//	… one greedy tenant among modest ones            [Tenant]
-//	know what becomes of it                          [Run], [Result]
+//	describe a server and its clients                Scenario
+//	… how long its work takes                        Constant, Exponential, Lognormal
+//	… load that comes and goes, a brown-out          Phase
+//	… clients that retry, or honor RetryAfter        Scenario.Retries, Scenario.Polite
+//	… one greedy tenant among modest ones            Tenant
+//	know what becomes of it                          Run, Result
 //
 // The number to look at is [Result.Goodput]: what was done in time, as a share of what the server
 // can do. Without a limiter it falls to nothing soon after the load exceeds what can be done, for then

@@ -35,7 +35,7 @@
 // peer of everybody, set [Config.Mesh]: then each change is told by its maker alone, and it is found
 // out what is stable.
 //
-// The names of peers are [crdt.ReplicaID]s, one for each start of a process: who starts again is a
+// A peer is named by a [crdt.ReplicaID], one for each start of a process: who starts again is a
 // new peer, unless it comes back with all that it ever persisted ([Ready].Persist). Messages of one
 // node must be told apart from another's by the transport; they are not authenticated here.
 //

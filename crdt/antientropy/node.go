@@ -71,14 +71,14 @@ type Envelope struct {
 
 // Ready is what a node wants done: first Persist, then Messages.
 type Ready struct {
-	// Persist is what was learnt or changed here since the last Ready. If the state is to survive a
+	// Persist is what was learned or changed here since the last Ready. If the state is to survive a
 	// crash, this must be durable before the messages leave, because peers forget what is
 	// acknowledged, and remember what was told: a replica that comes back without it would make
 	// other events under the same names. If it was not durable, start again under a new replica id.
 	Persist []crdt.Delta
 	// Messages may be lost, doubled and reordered on their way.
 	Messages []Envelope
-	// Changes are those of values since the last Ready, made here or learnt, in order.
+	// Changes are those of values since the last Ready, made here or learned, in order.
 	Changes []crdt.Change
 	// Stable is what every member has seen, in which nothing lives (see [crdt.Store.Context]); and
 	// all that members did before they had seen it is here. It only grows. It is found out only with

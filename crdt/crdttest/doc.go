@@ -11,10 +11,10 @@
 // # Which one when?
 //
 //	check        finds                                       misses                        costs
-//	[Run]        broken algebra and codecs, by name          wrong semantics, restarts     milliseconds a law
-//	[Exhaustive] everything that 2 replicas in 5 steps, or   what takes more steps, saved  seconds
+//	Run          broken algebra and codecs, by name          wrong semantics, restarts     milliseconds a law
+//	Exhaustive   everything that 2 replicas in 5 steps, or   what takes more steps, saved  seconds
 //	             3 in 4, can do wrong: shortest schedule     disks, clocks that move
-//	[Simulate]   long stories: crashes, disks, partitions,   what it did not draw; raise   a tenth of a second
+//	Simulate     long stories: crashes, disks, partitions,   what it did not draw; raise   a tenth of a second
 //	             lost, late and doubled messages             -rapid.checks at night
 //
 // Use all three. Laws alone pass types that are lattices of the wrong thing; the oracle of the

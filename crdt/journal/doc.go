@@ -14,7 +14,7 @@
 //
 // A change made here is on the disk when its mutator returns: written and synced. What was merged is
 // written and synced with the next change made here, or by [Journal.Sync]; call it before
-// acknowledging to peers what they would else send again. After a crash the state holds every change
+// acknowledging to peers what they would otherwise send again. After a crash the state holds every change
 // that was acknowledged in this sense, and at most the one that was being made.
 //
 // A record that a crash has torn is cut off, and [Stats] says how much that was. Damage to what was

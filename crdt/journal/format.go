@@ -19,6 +19,7 @@ type CorruptError struct {
 	Reason string
 }
 
+// Error names the file and what is wrong with it.
 func (e *CorruptError) Error() string { return fmt.Sprintf("journal: %s: %s", e.File, e.Reason) }
 
 // Is reports whether target is [ErrCorrupt].

@@ -222,6 +222,42 @@ func TestDocLinks(t *testing.T) {
 	}
 }
 
+// TestDocTables finds what the tables of a package comment name in their last column, from
+// the line that ends in "use" or asks "Which type do I want?" on: go doc makes no links of
+// them, so nothing else tells that a name is gone.
+func TestDocTables(t *testing.T) {
+	known := symbols(t)
+	name := regexp.MustCompile(`\b[A-Z]\w*(?:\.[A-Z]\w*)?`)
+	rows := 0
+	_, files := sources(t)
+	for _, s := range files {
+		if moduleOf(s.path) != "." || path.Base(s.path) != "doc.go" || s.path == "doc.go" {
+			continue
+		}
+		own, table := path.Base(s.dir()), false
+		for line := range strings.Lines(s.file.Doc.Text()) {
+			line = strings.TrimRight(line, "\n")
+			switch row := strings.HasPrefix(line, "\t"); {
+			case strings.HasPrefix(line, "# Which") || row && strings.HasSuffix(line, " use"):
+				table = true
+			case line != "" && !row:
+				table = false
+			case row && table:
+				cell := line[strings.LastIndex(line, "  ")+1:]
+				for _, n := range name.FindAllString(cell, -1) {
+					rows++
+					if !known[own+"."+n] {
+						t.Errorf("%s names %s in a table, which is not there", s.path, n)
+					}
+				}
+			}
+		}
+	}
+	if rows < 100 {
+		t.Errorf("the tables of the packages name %d symbols; there are some hundred and fifty", rows)
+	}
+}
+
 // docComments are the comments that go doc shows, of exported names or not, without
 // the lines that are code.
 func docComments(f *ast.File) (texts []string) {

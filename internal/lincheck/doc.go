@@ -17,12 +17,12 @@
 //	})
 //
 //	question                                                use
-//	is this short history linearizable?                     [Model.Check]
-//	are thousands of them, and if not, show me the window   [Model.Run]
-//	what failed last night?                                 [Load], then [Model.Check]
-//	is a FIFO queue right over a million operations?        [FIFO]
-//	do stamps grow along real time?                         [Increasing]
-//	do reads never go back along real time?                 [NonDecreasing]
+//	is this short history linearizable?                     Model.Check
+//	are thousands of them, and if not, show me the window   Model.Run
+//	what failed last night?                                 Load, then Model.Check
+//	is a FIFO queue right over a million operations?        FIFO
+//	do stamps grow along real time?                         Increasing
+//	do reads never go back along real time?                 NonDecreasing
 //
 // # What is recorded
 //

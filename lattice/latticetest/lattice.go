@@ -60,6 +60,7 @@ type LawError struct {
 	Example string // a counterexample
 }
 
+// Error gives the law, what it means, and the counterexample.
 func (e *LawError) Error() string {
 	return fmt.Sprintf("%s: %s\n%s", e.Law, e.Meaning, e.Example)
 }

@@ -16,14 +16,14 @@
 //
 // # Which method do I want?
 //
-//	send, and wait if the lane is busy             [Entities.Send]
-//	send, or be told that the lane is full         [Entities.TrySend]
-//	send a lot from one goroutine                  [Entities.Sender]
-//	read a state                                   [Ask]
-//	send from within a turn, now or later          [Turn.Send], [Turn.After]
-//	drop a state that is no longer needed          [Turn.Forget]
-//	move a slot elsewhere, with its states         [Entities.Handoff], [Entities.Adopt]
-//	stop, and lose nothing that was accepted       [Entities.Close]
+//	send, and wait if the lane is busy             Entities.Send
+//	send, or be told that the lane is full         Entities.TrySend
+//	send a lot from one goroutine                  Entities.Sender
+//	read a state                                   Ask
+//	send from within a turn, now or later          Turn.Send, Turn.After
+//	drop a state that is no longer needed          Turn.Forget
+//	move a slot elsewhere, with its states         Entities.Handoff, Entities.Adopt
+//	stop, and lose nothing that was accepted       Entities.Close
 //
 // States are in memory only. What must outlive the process the handler has to write.
 package entity

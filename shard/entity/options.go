@@ -38,12 +38,14 @@ func Like(m *shard.Map) Option {
 // Owns says which slots are owned from the start, all by default. Others can be adopted.
 func Owns(f func(shard.Slot) bool) Option { return func(c *config) { c.owns = f } }
 
-// OnError is called with every error of a handler and every panic, as a [*PanicError]. It runs on
-// the lane and must not wait for the entities. Without it errors are only counted.
+// OnError sets a function that is called with every error of a handler and every panic, as a
+// [*PanicError]. It runs on the lane and must not wait for the entities. Without it errors are
+// only counted.
 func OnError(f func(key string, err error)) Option { return func(c *config) { c.onError = f } }
 
-// OnStray is called with messages from turns and timers to keys whose slots are not owned here (or
-// no longer), to send them on. It must not wait for the entities. Without it they are only counted.
+// OnStray sets a function that is called with messages from turns and timers to keys whose slots
+// are not owned here (or no longer), to send them on. It must not wait for the entities. Without
+// it they are only counted.
 func OnStray(f func(key string, m any)) Option { return func(c *config) { c.stray = f } }
 
 func newConfig(opts []Option) config {
