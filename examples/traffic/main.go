@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/gossip"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
@@ -75,6 +76,7 @@ type options struct {
 	bind    string
 	http    string
 	join    string
+	over    string
 	key     string
 	data    string
 	verbose bool
@@ -104,6 +106,7 @@ func (o *options) flags(w io.Writer) *flag.FlagSet {
 	f.StringVar(&o.bind, "bind", "127.0.0.1:7946", "with -serve: the `address` that other nodes reach this one at; port 0 takes a free one")
 	f.StringVar(&o.http, "http", "127.0.0.1:0", "with -serve: the `address` of the status page; port 0 takes a free one")
 	f.StringVar(&o.join, "join", "", "with -serve: `addresses` of nodes to join, separated by commas")
+	f.StringVar(&o.over, "transport", "memberlist", "what carries messages between nodes: memberlist, or http; the same for all")
 	f.StringVar(&o.key, "key", "", "encrypt what nodes say to each other: 16, 24 or 32 bytes in base64, or @file to read them from; the same `key` for all")
 	f.StringVar(&o.data, "data", "", "with -serve: the `directory` that the node's state is kept in")
 	f.BoolVar(&o.verbose, "v", false, "show memberlist's log")
@@ -206,7 +209,16 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 			return fmt.Errorf("-%s must be more than nothing", c.name)
 		}
 	}
+	if transports[o.over] == nil {
+		return fmt.Errorf("-transport is memberlist or http, not %q", o.over)
+	}
 	return fullPolicy(o.full).check()
+}
+
+// transports are what carries messages, by the names that people give.
+var transports = map[string]func(*gossip.Agent) (gossip.Transport, error){
+	"memberlist": gossip.Memberlist,
+	"http":       gossip.HTTP,
 }
 
 // input is where the lines come from.
@@ -229,7 +241,7 @@ func (o *options) node(in accesslog.Input, stderr io.Writer) (nodeConfig, error)
 	}
 	cfg := nodeConfig{
 		bind: "127.0.0.1:0", http: "127.0.0.1:0", key: key, workers: o.workers, queue: o.queue,
-		full: fullPolicy(o.full), flush: o.flush, input: in.Name, log: io.Discard,
+		full: fullPolicy(o.full), flush: o.flush, input: in.Name, over: transports[o.over], log: io.Discard,
 	}
 	if o.verbose {
 		cfg.log = stderr

@@ -55,6 +55,7 @@ func TestUsage(t *testing.T) {
 		"-load -cut 1s":                  "-cut is not for -load",
 		"-rate 5":                        "-rate needs -load",
 		"-load -serve":                   "-load is not for -serve",
+		"-transport pigeon":              "-transport is memberlist or http",
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -47,6 +47,7 @@ type nodeConfig struct {
 	bind    string
 	http    string
 	join    []string
+	over    func(*gossip.Agent) (gossip.Transport, error) // memberlist if nil
 	key     []byte
 	workers int
 	queue   int
@@ -164,7 +165,7 @@ func startNode(cfg nodeConfig) (n *node, err error) {
 	// agent to answer with.
 	n.agent, err = gossip.Start(gossip.Config{
 		Bind: cfg.bind, Replica: n.id, Info: cfg.name, Join: cfg.join, Key: cfg.key,
-		Handler: n, Network: cfg.network, Log: cfg.log, Local: cfg.local,
+		Handler: n, Over: cfg.over, Network: cfg.network, Log: cfg.log, Local: cfg.local,
 	})
 	if err != nil {
 		n.stop()

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/gossip"
 	"github.com/go-calm/calm/lattice"
 )
 
@@ -94,6 +95,15 @@ func TestRunWithDropsAccountsForThem(t *testing.T) {
 		out := runs(t, context.Background(), cfg, exitDropped)
 		require.Regexp(t, `with the [0-9 ]+ requests that -full=`+string(full)+` dropped they are equal`, out)
 	}
+}
+
+// TestRunOverHTTP: it is cut and heals over HTTP as well, encrypted as well.
+func TestRunOverHTTP(t *testing.T) {
+	cfg := testConfig(nil)
+	cfg.node.over, cfg.node.key = gossip.HTTP, []byte("0123456789abcdef")
+	out := runs(t, context.Background(), cfg, exitOK)
+	require.Contains(t, out, "check: ok, totals equal on 3 nodes and equal to a single-threaded recount")
+	require.Regexp(t, `the cut dropped 0 packets and refused [1-9][0-9 ]* streams`, out)
 }
 
 func TestRunIsEncrypted(t *testing.T) {

@@ -150,7 +150,7 @@ func TestCutBreaksOpenStreams(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	ping(t, within)
 	require.NoError(t, within.Close())
-	require.Empty(t, a.streams, "closed streams are forgotten")
+	require.Empty(t, a.host.streams, "closed streams are forgotten")
 }
 
 func TestPortIsTakenTwice(t *testing.T) {

@@ -1,20 +1,20 @@
-// Package cutnet is a memberlist transport whose network can be cut in two: packets between the
-// sides are dropped and streams refused, in both directions, while each side goes on as before. It
-// also counts what it sends. Where nothing is ever cut it costs a look at one atomic pointer.
+// Package cutnet is a network that can be cut in two: streams between the sides are refused and broken,
+// and packets dropped, in both directions, while each side goes on as before. [Host] dials and listens
+// on it, [Transport] is a memberlist transport over it. What is sent is counted. Where nothing is ever
+// cut it costs a look at one atomic pointer.
 package cutnet
 
 import (
-	"net"
 	"sync"
 	"sync/atomic"
 )
 
-// Network is what the transports of one process have in common: who is on which side of a cut.
-// The zero value is a whole network. It may be used concurrently.
+// Network is what the hosts of one process have in common: who is on which side of a cut. The zero
+// value is a whole network. It may be used concurrently.
 type Network struct {
-	cut        atomic.Pointer[cut]
-	mu         sync.Mutex
-	transports map[*Transport]struct{}
+	cut   atomic.Pointer[cut]
+	mu    sync.Mutex
+	hosts map[*Host]struct{}
 }
 
 // cut names the side of each address; an address that has none is reached from everywhere.
@@ -35,8 +35,8 @@ func (n *Network) Cut(sides ...[]string) {
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for t := range n.transports {
-		t.breakStreams()
+	for h := range n.hosts {
+		h.breakStreams()
 	}
 }
 
@@ -54,22 +54,22 @@ func (n *Network) blocks(a, b string) bool {
 	return okA && okB && sideA != sideB
 }
 
-func (n *Network) join(t *Transport) {
+func (n *Network) join(h *Host) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.transports == nil {
-		n.transports = map[*Transport]struct{}{}
+	if n.hosts == nil {
+		n.hosts = map[*Host]struct{}{}
 	}
-	n.transports[t] = struct{}{}
+	n.hosts[h] = struct{}{}
 }
 
-func (n *Network) leave(t *Transport) {
+func (n *Network) leave(h *Host) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.transports, t)
+	delete(n.hosts, h)
 }
 
-// Stats counts what a [Transport] did.
+// Stats counts what a [Host] did.
 type Stats struct {
 	PacketsSent, StreamsOpened     uint64
 	PacketBytes, StreamBytes       uint64 // sent
@@ -92,23 +92,4 @@ func (c *counters) stats() Stats {
 		PacketBytes: c.packetBytes.Load(), StreamBytes: c.streamBytes.Load(),
 		PacketsDropped: c.packetsDropped.Load(), StreamsRefused: c.streamsRefused.Load(),
 	}
-}
-
-// stream is a connection that counts what is written to it and is known to its transport until it
-// is closed.
-type stream struct {
-	net.Conn
-	of   *Transport
-	peer string // the address that was dialed; empty for a stream that came in
-}
-
-func (s *stream) Write(b []byte) (int, error) {
-	n, err := s.Conn.Write(b)
-	s.of.count.streamBytes.Add(uint64(n))
-	return n, err
-}
-
-func (s *stream) Close() error {
-	s.of.forget(s)
-	return s.Conn.Close()
 }

@@ -1,7 +1,6 @@
 package cutnet
 
 import (
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -12,16 +11,11 @@ import (
 // Transport wraps memberlist's transport over UDP and TCP.
 type Transport struct {
 	*memberlist.NetTransport
-	network *Network
-	self    string // the advertised address, by which cuts know us
+	host    *Host
 	packets chan *memberlist.Packet
 	arrived chan net.Conn
 	stop    chan struct{}
 	done    sync.WaitGroup
-	count   counters
-
-	mu      sync.Mutex
-	streams map[*stream]struct{} // dialed and open
 }
 
 var _ memberlist.NodeAwareTransport = (*Transport)(nil)
@@ -29,9 +23,6 @@ var _ memberlist.NodeAwareTransport = (*Transport)(nil)
 // New listens at config's address and port; port 0 takes a free one, see [Transport.Addr]. A nil
 // network is one of this transport's own, which nobody cuts.
 func New(network *Network, config *memberlist.NetTransportConfig) (*Transport, error) {
-	if network == nil {
-		network = &Network{}
-	}
 	inner, err := listen(config)
 	if err != nil {
 		return nil, err
@@ -43,14 +34,11 @@ func New(network *Network, config *memberlist.NetTransportConfig) (*Transport, e
 	}
 	t := &Transport{
 		NetTransport: inner,
-		network:      network,
-		self:         (&net.TCPAddr{IP: ip, Port: port}).String(),
+		host:         NewHost(network, (&net.TCPAddr{IP: ip, Port: port}).String()),
 		packets:      make(chan *memberlist.Packet),
 		arrived:      make(chan net.Conn),
 		stop:         make(chan struct{}),
-		streams:      map[*stream]struct{}{},
 	}
-	network.join(t)
 	t.done.Go(t.receive)
 	t.done.Go(t.accept)
 	return t, nil
@@ -72,10 +60,10 @@ func listen(config *memberlist.NetTransportConfig) (t *memberlist.NetTransport, 
 }
 
 // Addr is the address that others reach this transport at.
-func (t *Transport) Addr() string { return t.self }
+func (t *Transport) Addr() string { return t.host.Addr() }
 
 // Stats returns what was sent so far.
-func (t *Transport) Stats() Stats { return t.count.stats() }
+func (t *Transport) Stats() Stats { return t.host.Stats() }
 
 // receive passes on the packets that come in, except those that a cut holds back: those that were
 // on their way when it was made.
@@ -84,8 +72,7 @@ func (t *Transport) receive() {
 	for {
 		select {
 		case p := <-in:
-			if t.network.blocks(t.self, p.From.String()) {
-				t.count.packetsDropped.Add(1)
+			if t.host.drops(p.From.String()) {
 				continue
 			}
 			select {
@@ -99,15 +86,14 @@ func (t *Transport) receive() {
 	}
 }
 
-// accept passes on the streams that come in, so that what is answered on them is counted. Whose
-// they are is not known; a cut has the side that dials refuse them.
+// accept passes on the streams that come in, so that what is answered on them is counted.
 func (t *Transport) accept() {
 	in := t.NetTransport.StreamCh()
 	for {
 		select {
 		case conn := <-in:
 			select {
-			case t.arrived <- &stream{Conn: conn, of: t}:
+			case t.arrived <- &stream{Conn: conn, of: t.host}:
 			case <-t.stop:
 				conn.Close()
 				return
@@ -132,12 +118,11 @@ func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {
 // WriteToAddress implements [memberlist.NodeAwareTransport]. A packet that a cut holds back is lost
 // without an error, as the network loses packets.
 func (t *Transport) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
-	if t.network.blocks(t.self, addr.Addr) {
-		t.count.packetsDropped.Add(1)
+	if t.host.drops(addr.Addr) {
 		return time.Now(), nil
 	}
-	t.count.packetsSent.Add(1)
-	t.count.packetBytes.Add(uint64(len(b)))
+	t.host.count.packetsSent.Add(1)
+	t.host.count.packetBytes.Add(uint64(len(b)))
 	return t.NetTransport.WriteToAddress(b, addr)
 }
 
@@ -148,56 +133,12 @@ func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 
 // DialAddressTimeout implements [memberlist.NodeAwareTransport].
 func (t *Transport) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	if t.network.blocks(t.self, addr.Addr) {
-		return nil, t.refuse(addr.Addr)
-	}
-	conn, err := t.NetTransport.DialAddressTimeout(addr, timeout)
-	if err != nil {
-		return nil, err
-	}
-	s := &stream{Conn: conn, of: t, peer: addr.Addr}
-	t.mu.Lock()
-	t.streams[s] = struct{}{}
-	t.mu.Unlock()
-	// A cut made between the first look and here did not see the stream.
-	if t.network.blocks(t.self, addr.Addr) {
-		s.Close()
-		return nil, t.refuse(addr.Addr)
-	}
-	t.count.streamsOpened.Add(1)
-	return s, nil
-}
-
-func (t *Transport) refuse(addr string) error {
-	t.count.streamsRefused.Add(1)
-	return &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("cutnet: the network between %s and %s is cut", t.self, addr)}
-}
-
-// breakStreams closes what is open across a cut. Every stream is known to the side that dialed it,
-// so this breaks all of them in both directions.
-func (t *Transport) breakStreams() {
-	t.mu.Lock()
-	var broken []*stream
-	for s := range t.streams {
-		if t.network.blocks(t.self, s.peer) {
-			broken = append(broken, s)
-		}
-	}
-	t.mu.Unlock()
-	for _, s := range broken {
-		s.Close()
-	}
-}
-
-func (t *Transport) forget(s *stream) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.streams, s)
+	return t.host.dial(addr.Addr, func() (net.Conn, error) { return t.NetTransport.DialAddressTimeout(addr, timeout) })
 }
 
 // Shutdown implements [memberlist.Transport].
 func (t *Transport) Shutdown() error {
-	t.network.leave(t)
+	t.host.Leave()
 	// The listeners may be waiting to hand on a last packet, so they are told first and the one
 	// who takes it from them last.
 	err := t.NetTransport.Shutdown()

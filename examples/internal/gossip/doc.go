@@ -1,7 +1,7 @@
-// Package gossip carries the messages of replicas over hashicorp/memberlist: who is there and at
-// what address is memberlist's to know, and what the replicas say to each other goes from one to
-// the other directly, in packets while it is small and in streams where it is not.
+// Package gossip carries the messages of replicas from one to the other, and tells who is there. A
+// [Transport] does both: [Memberlist], where hashicorp/memberlist knows who is there, and what is small
+// goes in packets; or [HTTP], where all goes in POST requests of net/http.
 //
 // It promises nothing: messages are lost, doubled and reordered, as networks do. What makes the
-// replicas equal nevertheless is package antientropy, and a lattice's joining in any order.
+// replicas equal nevertheless is package antientropy.
 package gossip

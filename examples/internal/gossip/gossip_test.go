@@ -75,11 +75,23 @@ func begin(t *testing.T, cfg Config) (*Agent, *recorder) {
 	return a, r
 }
 
-func TestMessagesOfAllSizes(t *testing.T) {
-	a, ra := begin(t, Config{Replica: 1, Info: "one"})
-	b, rb := begin(t, Config{Replica: 2, Info: "two", Join: []string{a.Addr()}})
+// overEach runs a test over each transport.
+func overEach(t *testing.T, test func(*testing.T, func(*Agent) (Transport, error))) {
+	for name, over := range map[string]func(*Agent) (Transport, error){"memberlist": Memberlist, "http": HTTP} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, over)
+		})
+	}
+}
+
+func TestMessagesOfAllSizes(t *testing.T) { overEach(t, testMessagesOfAllSizes) }
+
+func testMessagesOfAllSizes(t *testing.T, over func(*Agent) (Transport, error)) {
+	a, ra := begin(t, Config{Over: over, Replica: 1, Info: "one"})
+	b, rb := begin(t, Config{Over: over, Replica: 2, Info: "two", Join: []string{a.Addr()}})
 	require.Eventually(t, func() bool { return len(ra.ids()) == 1 && len(rb.ids()) == 1 }, patience, poll)
-	require.Equal(t, Peer{ID: 2, Name: b.Addr(), Addr: b.Addr(), Info: "two"}, ra.peers[2])
+	require.Equal(t, Peer{ID: 2, Addr: b.Addr(), Info: "two"}, ra.peers[2])
 	require.Equal(t, 2, a.Members())
 
 	small, large := []byte("small"), bytes.Repeat([]byte("large"), 1<<20)
@@ -98,10 +110,12 @@ func TestMessagesOfAllSizes(t *testing.T) {
 }
 
 // TestACutIsNoError: what cannot be sent is lost, and what is sent after that is not.
-func TestACutIsNoError(t *testing.T) {
+func TestACutIsNoError(t *testing.T) { overEach(t, testACutIsNoError) }
+
+func testACutIsNoError(t *testing.T, over func(*Agent) (Transport, error)) {
 	var network cutnet.Network
-	a, ra := begin(t, Config{Replica: 1, Network: &network})
-	b, rb := begin(t, Config{Replica: 2, Network: &network, Join: []string{a.Addr()}})
+	a, ra := begin(t, Config{Over: over, Replica: 1, Network: &network})
+	b, rb := begin(t, Config{Over: over, Replica: 2, Network: &network, Join: []string{a.Addr()}})
 	require.Eventually(t, func() bool { return len(ra.ids()) == 1 }, patience, poll)
 	network.Cut([]string{a.Addr()}, []string{b.Addr()})
 	lost := bytes.Repeat([]byte("lost"), maxPacket)
@@ -116,40 +130,50 @@ func TestACutIsNoError(t *testing.T) {
 	require.False(t, rb.has("\x01"+string(lost)))
 }
 
-func TestStartedAgainUnderAnotherName(t *testing.T) {
-	a, ra := begin(t, Config{Replica: 1})
-	b, _ := begin(t, Config{Replica: 2, Join: []string{a.Addr()}})
+func TestStartedAgainUnderAnotherName(t *testing.T) { overEach(t, testStartedAgainUnderAnotherName) }
+
+func testStartedAgainUnderAnotherName(t *testing.T, over func(*Agent) (Transport, error)) {
+	a, ra := begin(t, Config{Over: over, Replica: 1})
+	b, _ := begin(t, Config{Over: over, Replica: 2, Join: []string{a.Addr()}})
 	require.Eventually(t, func() bool { return len(ra.ids()) == 1 }, patience, poll)
 	addr := b.Addr()
 	require.NoError(t, b.Shutdown()) // without taking leave
-	_, rc := begin(t, Config{Replica: 3, Bind: addr, Join: []string{a.Addr()}})
+	_, rc := begin(t, Config{Over: over, Replica: 3, Bind: addr, Join: []string{a.Addr()}})
 	require.Eventually(t, func() bool {
 		return len(ra.ids()) == 1 && ra.ids()[0] == 3 && len(rc.ids()) == 1
 	}, patience, poll)
 }
 
 // TestFindEachOther starts the one that joins before the one it joins.
-func TestFindEachOther(t *testing.T) {
-	first, _ := begin(t, Config{Replica: 1})
+func TestFindEachOther(t *testing.T) { overEach(t, testFindEachOther) }
+
+func testFindEachOther(t *testing.T, over func(*Agent) (Transport, error)) {
+	first, _ := begin(t, Config{Over: over, Replica: 1})
 	addr := first.Addr()
 	require.NoError(t, first.Shutdown())
-	_, rb := begin(t, Config{Replica: 2, Join: []string{addr}})
-	_, ra := begin(t, Config{Replica: 3, Bind: addr})
+	_, rb := begin(t, Config{Over: over, Replica: 2, Join: []string{addr}})
+	_, ra := begin(t, Config{Over: over, Replica: 3, Bind: addr})
 	require.Eventually(t, func() bool { return len(ra.ids()) == 1 && len(rb.ids()) == 1 }, patience, poll)
 }
 
 func TestStrangersWithAnotherKeyStayOut(t *testing.T) {
-	a, ra := begin(t, Config{Replica: 1, Key: []byte("0123456789abcdef")})
-	_, rb := begin(t, Config{Replica: 2, Key: []byte("fedcba9876543210"), Join: []string{a.Addr()}})
-	_, rc := begin(t, Config{Replica: 3, Key: []byte("0123456789abcdef"), Join: []string{a.Addr()}})
+	overEach(t, testStrangersWithAnotherKeyStayOut)
+}
+
+func testStrangersWithAnotherKeyStayOut(t *testing.T, over func(*Agent) (Transport, error)) {
+	a, ra := begin(t, Config{Over: over, Replica: 1, Key: []byte("0123456789abcdef")})
+	_, rb := begin(t, Config{Over: over, Replica: 2, Key: []byte("fedcba9876543210"), Join: []string{a.Addr()}})
+	_, rc := begin(t, Config{Over: over, Replica: 3, Key: []byte("0123456789abcdef"), Join: []string{a.Addr()}})
 	require.Eventually(t, func() bool { return len(rc.ids()) == 1 && len(ra.ids()) > 0 }, patience, poll)
 	require.Empty(t, rb.ids())
 	require.Equal(t, []crdt.ReplicaID{3}, ra.ids())
 }
 
-func TestBadAddress(t *testing.T) {
+func TestBadAddress(t *testing.T) { overEach(t, testBadAddress) }
+
+func testBadAddress(t *testing.T, over func(*Agent) (Transport, error)) {
 	for _, bind := range []string{"", "nowhere", "127.0.0.1:x", "127.0.0.1:70000"} {
-		_, err := Start(Config{Bind: bind})
+		_, err := Start(Config{Over: over, Bind: bind})
 		require.ErrorContains(t, err, "gossip: ")
 	}
 }

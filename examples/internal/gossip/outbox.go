@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-
-	"github.com/hashicorp/memberlist"
+	"time"
 
 	"github.com/go-calm/calm/backpressure"
 	"github.com/go-calm/calm/crdt"
@@ -17,6 +16,7 @@ const (
 	maxStream  = 4 << 20 // what is put together into one stream; memberlist takes up to 20 MiB
 	idLen      = 8
 	wireFormat = 1
+	giveUp     = 3 * time.Second // see outbox.run; a third of it where all are on one machine
 )
 
 // message is one message on its way out.
@@ -28,14 +28,16 @@ type message struct {
 // outbox sends to one peer, so that one that answers slowly holds up nobody else.
 type outbox struct {
 	agent *Agent
-	node  memberlist.Node // a copy, memberlist changes its own
+	peer  Peer
+	send  func(packet []byte) error
 	queue *backpressure.Queue[message]
 }
 
-func newOutbox(a *Agent, n *memberlist.Node) *outbox {
+func newOutbox(a *Agent, p Peer, send func(packet []byte) error) *outbox {
 	return &outbox{
 		agent: a,
-		node:  *n,
+		peer:  p,
+		send:  send,
 		queue: backpressure.NewQueue(outboxLen, backpressure.DropOldest[message](nil)),
 	}
 }
@@ -46,9 +48,15 @@ func (o *outbox) put(m message) { _ = o.queue.TryPut(m) }
 func (o *outbox) close() { o.queue.Close() }
 
 // run sends until the outbox is closed and empty, or the agent stops. What is waiting goes out
-// together: the busier it gets, the fewer packets and streams there are for each message.
+// together: the busier it gets, the fewer packets and streams there are for each message. If nothing
+// that is sent arrives for a while, the peer is given up.
 func (o *outbox) run() {
 	var batch [outboxLen]message
+	var failing time.Time // since when
+	patience := giveUp
+	if o.agent.cfg.Local {
+		patience /= 3
+	}
 	for {
 		n, err := o.queue.GetBatch(context.Background(), batch[:])
 		if err != nil {
@@ -57,7 +65,16 @@ func (o *outbox) run() {
 		for rest := batch[:n]; len(rest) > 0; {
 			var packet []byte
 			packet, rest = pack(o.agent.cfg.Replica, rest)
-			o.send(packet)
+			switch {
+			case o.agent.stopped.Err() != nil:
+			case o.send(packet) == nil:
+				failing = time.Time{}
+			case failing.IsZero():
+				failing = time.Now()
+			case time.Since(failing) > patience:
+				o.agent.down(o.peer)
+				return
+			}
 		}
 		clear(batch[:n])
 	}
@@ -74,17 +91,6 @@ func pack(from crdt.ReplicaID, ms []message) (packet []byte, rest []message) {
 		packet = appendMessage(packet, m.kind, m.body)
 	}
 	return packet, nil
-}
-
-// send sends a packet, by a stream if it is long. What fails is lost.
-func (o *outbox) send(packet []byte) {
-	switch {
-	case o.agent.stopped.Err() != nil:
-	case len(packet) > maxPacket:
-		_ = o.agent.list.SendReliable(&o.node, packet)
-	default:
-		_ = o.agent.list.SendBestEffort(&o.node, packet)
-	}
 }
 
 // header begins a packet: who speaks.
