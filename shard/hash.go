@@ -30,14 +30,29 @@ func Hash(key string, seed uint64) uint64 { return hash(key, seed^k3) }
 // HashBytes is [Hash] of the same bytes.
 func HashBytes(key []byte, seed uint64) uint64 { return hash(key, seed^k3) }
 
-// hash is written once for both kinds of key; neither is converted to the other.
-// Two multiplications finish every length: a key of up to 16 bytes takes no other.
+// hash is written once for both kinds of key; neither is converted to the other. It calls nothing,
+// so it needs no frame. Two multiplications finish every length: a key of up to 16 bytes takes no other.
 func hash[K string | []byte](key K, seed uint64) uint64 {
 	n := len(key)
 	var a, b uint64
 	switch {
 	case n > 16:
-		return hashLong(key, seed)
+		// 48 bytes a round in three lanes, so that the multiplications overlap.
+		i := 0
+		if n > 48 {
+			s1, s2 := seed^k1, seed^k2
+			for ; n-i > 48; i += 48 {
+				seed = fold(le64(key, i)^k0, le64(key, i+8)^seed)
+				s1 = fold(le64(key, i+16)^k1, le64(key, i+24)^s1)
+				s2 = fold(le64(key, i+32)^k2, le64(key, i+40)^s2)
+			}
+			// Rotations keep equal lanes from canceling each other.
+			seed ^= bits.RotateLeft64(s1, 21) ^ bits.RotateLeft64(s2, 42)
+		}
+		for ; n-i > 16; i += 16 {
+			seed = fold(le64(key, i)^k0, le64(key, i+8)^seed)
+		}
+		a, b = le64(key, n-16), le64(key, n-8)
 	case n >= 8:
 		a, b = le64(key, 0), le64(key, n-8)
 	case n >= 4:
@@ -46,26 +61,6 @@ func hash[K string | []byte](key K, seed uint64) uint64 {
 		a = uint64(key[0])<<16 | uint64(key[n>>1])<<8 | uint64(key[n-1])
 	}
 	hi, lo := bits.Mul64(a^k0, b^seed)
-	return fold(lo^k1^uint64(n), hi^k2)
-}
-
-// hashLong takes 48 bytes a round in three lanes, so that the multiplications overlap.
-func hashLong[K string | []byte](key K, seed uint64) uint64 {
-	n, i := len(key), 0
-	if n > 48 {
-		s1, s2 := seed^k1, seed^k2
-		for ; n-i > 48; i += 48 {
-			seed = fold(le64(key, i)^k0, le64(key, i+8)^seed)
-			s1 = fold(le64(key, i+16)^k1, le64(key, i+24)^s1)
-			s2 = fold(le64(key, i+32)^k2, le64(key, i+40)^s2)
-		}
-		// Rotations keep equal lanes from canceling each other.
-		seed ^= bits.RotateLeft64(s1, 21) ^ bits.RotateLeft64(s2, 42)
-	}
-	for ; n-i > 16; i += 16 {
-		seed = fold(le64(key, i)^k0, le64(key, i+8)^seed)
-	}
-	hi, lo := bits.Mul64(le64(key, n-16)^k0, le64(key, n-8)^seed)
 	return fold(lo^k1^uint64(n), hi^k2)
 }
 
@@ -82,4 +77,6 @@ func le32[K string | []byte](k K, i int) uint64 {
 }
 
 // HashUint64 is the hash that [Map.OwnerUint64] places by. It is not the [Hash] of any encoding of key.
-func HashUint64(key, seed uint64) uint64 { return fold(fold(key^k0, seed^k1)^k2, k3) }
+func HashUint64(key, seed uint64) uint64 { return hashNumber(key, seed^k1) }
+
+func hashNumber(key, seed uint64) uint64 { return fold(fold(key^k0, seed)^k2, k3) }

@@ -25,7 +25,8 @@ type Slot uint32
 type Map struct {
 	owners []uint16 // the primary owner of each slot, then the second owners, and so on
 	shift  uint8    // of half a hash, to keep the bits that make the slot number
-	seed   uint64   // as the hash functions want it
+	seed   uint64   // as hash wants it
+	number uint64   // the same for hashNumber
 	nodes  []Node   // in the order of their IDs
 
 	cfg         config
@@ -74,6 +75,7 @@ func newMap(nodes []Node, cfg config, slots int, owners []uint16) *Map {
 		owners:   owners,
 		shift:    uint8(63 - bits.Len(uint(slots-1))),
 		seed:     cfg.seed ^ k3,
+		number:   cfg.seed ^ k3 ^ k1,
 		nodes:    nodes,
 		cfg:      cfg,
 		slots:    slots,
@@ -83,17 +85,22 @@ func newMap(nodes []Node, cfg config, slots int, owners []uint16) *Map {
 	return m
 }
 
+// The lookups are written out, each in one expression, so that the compiler inlines them and a lookup
+// by string is one call, of hash.
+
 // Owner returns the first owner of key. The Node belongs to the map and must not be changed.
-func (m *Map) Owner(key string) *Node { return m.owner(hash(key, m.seed)) }
+func (m *Map) Owner(key string) *Node { return &m.nodes[m.owners[hash(key, m.seed)>>1>>(m.shift&63)]] }
 
 // OwnerBytes is [Map.Owner] of the same bytes.
-func (m *Map) OwnerBytes(key []byte) *Node { return m.owner(hash(key, m.seed)) }
+func (m *Map) OwnerBytes(key []byte) *Node {
+	return &m.nodes[m.owners[hash(key, m.seed)>>1>>(m.shift&63)]]
+}
 
 // OwnerUint64 returns the first owner of a numeric key. Numeric keys are hashed in their own way:
 // the owner is not that of any string.
-func (m *Map) OwnerUint64(key uint64) *Node { return m.owner(HashUint64(key, m.seed)) }
-
-func (m *Map) owner(h uint64) *Node { return &m.nodes[m.owners[h>>1>>(m.shift&63)]] }
+func (m *Map) OwnerUint64(key uint64) *Node {
+	return &m.nodes[m.owners[hashNumber(key, m.number)>>1>>(m.shift&63)]]
+}
 
 // Slot returns the slot of key: the leading bits of [Hash] under the map's seed.
 func (m *Map) Slot(key string) Slot { return Slot(hash(key, m.seed) >> 1 >> (m.shift & 63)) }
@@ -103,7 +110,7 @@ func (m *Map) SlotBytes(key []byte) Slot { return Slot(hash(key, m.seed) >> 1 >>
 
 // SlotUint64 returns the slot of a numeric key.
 func (m *Map) SlotUint64(key uint64) Slot {
-	return Slot(HashUint64(key, m.seed) >> 1 >> (m.shift & 63))
+	return Slot(hashNumber(key, m.number) >> 1 >> (m.shift & 63))
 }
 
 // Owners yields the owners of a slot, the first owner first. The Nodes belong to the map.

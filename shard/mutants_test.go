@@ -56,8 +56,8 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "a key that comes late is counted from one", Tests: "TestSkewBoundsEveryCount", File: "sketch.go",
-		Old: "count: least.count + 1, excess: least.count,",
-		New: "count: least.count + 1, excess: map[bool]uint64{false: least.count}[bug()],",
+		Old: "= key, h, int32(at), least.count\n",
+		New: "= key, h, int32(at), least.count\n\tif bug() { c.excess = 0 }\n",
 	},
 	{
 		Name: "decoding a skew allocates what its capacity says", Tests: "TestSkewDecodesInProportion", File: "skew_binary.go",

@@ -92,12 +92,12 @@ func (s *Skew) Report(shards int) KeyReport {
 		r.Events += k.events
 		k.addTo(&hll)
 		least := k.least()
-		for _, c := range k.counters {
+		for i, c := range k.counters {
 			h, ok := counts[c.key]
 			if !ok {
 				h = Heavy{c.key, floor, floor}
 			}
-			counts[c.key] = Heavy{c.key, h.Count + c.count, h.Error + c.excess}
+			counts[c.key] = Heavy{c.key, h.Count + k.count(i), h.Error + c.excess}
 		}
 		for key, h := range counts {
 			if !k.has(key) {

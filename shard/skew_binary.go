@@ -76,19 +76,23 @@ func (s *Skew) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-func (c counter) compare(o counter) int {
-	return cmp.Or(cmp.Compare(c.count, o.count), cmp.Compare(c.key, o.key))
-}
-
 func (k *sketch) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(k.capacity))
 	b = binary.AppendUvarint(b, uint64(len(k.counters)))
-	last := uint64(0)
-	for _, c := range slices.SortedFunc(slices.Values(k.counters), counter.compare) {
-		b = wire.AppendString(b, c.key)
-		b = binary.AppendUvarint(b, c.count-last)
-		b = binary.AppendUvarint(b, c.excess)
-		last = c.count
+	last, members := uint64(0), []*counter(nil)
+	for at := k.bottom; at != none; at = k.buckets[at].above {
+		g := &k.buckets[at]
+		members = members[:0]
+		for i := g.first; len(members) == 0 || i != g.first; i = k.counters[i].next {
+			members = append(members, &k.counters[i])
+		}
+		slices.SortFunc(members, func(a, b *counter) int { return cmp.Compare(a.key, b.key) })
+		for _, c := range members {
+			b = wire.AppendString(b, c.key)
+			b = binary.AppendUvarint(b, g.count-last)
+			b = binary.AppendUvarint(b, c.excess)
+			last = g.count
+		}
 	}
 	if k.distinct != nil {
 		b = append(b, k.distinct[:]...)
@@ -111,32 +115,34 @@ func decodeSketch(r *wire.Reader) *sketch {
 		return nil
 	}
 	k := newSketch(int(capacity), n)
-	var last counter
-	evicted := false
+	last, lastKey, top, evicted := uint64(0), "", int32(none), false
 	for i := range n {
 		c := counter{key: string(r.Bytes())}
-		more, carry := bits.Add64(last.count, r.Uvarint(), 0)
-		c.count, c.excess = more, r.Uvarint()
+		count, carry := bits.Add64(last, r.Uvarint(), 0)
+		c.excess = r.Uvarint()
 		if r.Err() != nil {
 			return nil
 		}
 		c.hash = Hash(c.key, 0)
 		at, found := k.find(c.key, c.hash)
-		events, over := bits.Add64(k.events, c.count, 0)
+		events, over := bits.Add64(k.events, count, 0)
 		switch {
 		case carry != 0 || over != 0:
 			r.Fail("more than 2^64 events")
-		case found || i > 0 && last.compare(c) >= 0:
+		case found || i > 0 && count == last && c.key <= lastKey:
 			r.Fail("counters must be of different keys, and in order")
-		case c.excess >= c.count || i > 0 && c.excess > k.counters[0].count:
-			r.Fail("an error of %d in a count of %d", c.excess, c.count)
+		case c.excess >= count || i > 0 && c.excess > k.count(0):
+			r.Fail("an error of %d in a count of %d", c.excess, count)
 		}
-		// By rising count they are a heap.
 		c.at, k.table[at] = int32(at), int32(i+1)
 		k.counters = append(k.counters, c)
+		if top == none || count > last {
+			top = k.above(top, count)
+		}
+		k.join(int32(i), top)
 		k.events = events
 		evicted = evicted || c.excess > 0
-		last = c
+		last, lastKey = count, c.key
 	}
 	if !evicted {
 		return k

@@ -49,12 +49,36 @@ func TestSkewBoundsEveryCount(t *testing.T) {
 				require.True(t, seen[key], "%s with %d of %d is missing", key, n, events)
 			}
 		}
-		// The heap and the table agree.
-		for i, c := range all.own.counters {
-			require.EqualValues(t, i+1, all.own.table[c.at])
-			require.LessOrEqual(t, all.own.counters[max(i-1, 0)/2].count, c.count)
-		}
+		requireLinked(t, all.own)
 	})
+}
+
+// requireLinked checks that the table and the buckets of a sketch lead to each counter once, and that
+// buckets have members and rise.
+func requireLinked(t require.TestingT, k *sketch) {
+	members, below, last := 0, int32(none), uint64(0)
+	for at := k.bottom; at != none; below, at = at, k.buckets[at].above {
+		g := k.buckets[at]
+		require.Equal(t, below, g.below)
+		require.Greater(t, g.count, last)
+		last = g.count
+		for i := g.first; ; i = k.counters[i].next {
+			c := k.counters[i]
+			members++
+			require.LessOrEqual(t, members, len(k.counters))
+			require.Equal(t, at, c.bucket)
+			require.Equal(t, i, k.counters[c.next].prev)
+			found, ok := k.find(c.key, c.hash)
+			require.True(t, ok)
+			require.EqualValues(t, found, c.at)
+			require.Equal(t, i+1, k.table[c.at])
+			if c.next == g.first {
+				break
+			}
+		}
+	}
+	require.Len(t, k.counters, members)
+	require.LessOrEqual(t, len(k.buckets), max(len(k.counters), 1))
 }
 
 func TestSkewIsALattice(t *testing.T) {

@@ -38,6 +38,9 @@ type envelope[S, M any] struct {
 	call *call[S, M]
 }
 
+// isWakeUp reports whether it is the empty envelope that lets a lane look at what is inner.
+func (v *envelope[S, M]) isWakeUp() bool { return v.call == nil && v.key == "" && v.hash == 0 }
+
 // call is something other than a message that a lane is to do.
 type call[S, M any] struct {
 	onState func(*S)

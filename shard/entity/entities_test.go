@@ -369,6 +369,33 @@ func TestTimersAndForget(t *testing.T) {
 	})
 }
 
+// A lane finds the states of several messages before it handles the first of them; a turn may forget
+// one of them.
+func TestAForgottenStateIsGoneForTheNextMessage(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	e := entity.New(func(t *entity.Turn[int, string], m string) error {
+		*t.State++
+		switch m {
+		case "wait":
+			close(begun)
+			<-release
+		case "forget":
+			t.Forget()
+		}
+		return nil
+	}, entity.Lanes(1))
+	require.NoError(t, e.Send(ctx, "other", "wait"))
+	<-begun
+	for _, m := range []string{"", "forget", "", ""} {
+		require.NoError(t, e.Send(ctx, "key", m))
+	}
+	close(release)
+	n, err := entity.Ask(ctx, e, "key", func(s *int) int { return *s })
+	require.NoError(t, err)
+	require.Equal(t, 2, n, "the messages after the one that forgot")
+	require.NoError(t, e.Close(ctx))
+}
+
 func TestFullMailboxes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})

@@ -31,6 +31,8 @@ type lane[S, M any] struct {
 
 	// The lane's own; count and the size of the table are published after each batch.
 	spare   []envelope[S, M]
+	ahead   [64]*S // states of the messages that are next, nil where unknown
+	seen    uint64 // the changes of the table when they were found
 	taken   uint64 // out of box
 	count   uint64 // handled
 	handled atomic.Uint64
@@ -107,9 +109,30 @@ func (l *lane[S, M]) run() {
 // serve handles a batch. A panic ends one message only.
 func (l *lane[S, M]) serve(batch []envelope[S, M]) {
 	for len(batch) > 0 {
-		batch = batch[l.some(batch):]
+		n := l.look(batch)
+		for i := 0; i < n; {
+			i += l.some(batch[i:n], l.ahead[i:n])
+		}
+		batch = batch[n:]
 	}
 	l.publish()
+}
+
+// look finds the states of the messages up to the next call, or some of them, and returns how many
+// messages those are, with the call. States are far from each other in memory: one handler after the
+// other would wait for each, while here the waits overlap.
+func (l *lane[S, M]) look(batch []envelope[S, M]) (n int) {
+	for n < min(len(batch), len(l.ahead)) {
+		v, at := &batch[n], n
+		n++
+		if v.call != nil || v.isWakeUp() {
+			l.ahead[at] = nil
+			break
+		}
+		l.ahead[at] = l.table.get(v.hash, v.key)
+	}
+	l.seen = l.table.changes
+	return n
 }
 
 // publish makes the lane's figures known.
@@ -118,9 +141,9 @@ func (l *lane[S, M]) publish() {
 	l.keys.Store(int64(l.table.n))
 }
 
-// some handles a batch up to its end or a panic and returns how many that were. One deferred
-// function serves for all of them.
-func (l *lane[S, M]) some(batch []envelope[S, M]) (n int) {
+// some handles a batch, whose states are given, up to its end or a panic and returns how many that
+// were. One deferred function serves for all of them.
+func (l *lane[S, M]) some(batch []envelope[S, M], states []*S) (n int) {
 	defer func() {
 		if n == len(batch) {
 			return
@@ -137,22 +160,24 @@ func (l *lane[S, M]) some(batch []envelope[S, M]) (n int) {
 	for n < len(batch) {
 		v := &batch[n]
 		switch {
-		case v.call == nil && v.key == "" && v.hash == 0: // a wake-up
+		case v.isWakeUp():
 		case v.call != nil && v.call.onLane != nil:
 			v.call.onLane(l)
 			l.publish()
 			close(v.call.done)
 		default:
-			l.finish(v, l.one(v))
+			l.finish(v, l.one(v, states[n]))
 		}
 		n++
 	}
 	return n
 }
 
-// one handles one message.
-func (l *lane[S, M]) one(v *envelope[S, M]) error {
-	state := l.table.get(v.hash, v.key)
+// one handles one message; state is that of its key unless the table has changed since.
+func (l *lane[S, M]) one(v *envelope[S, M], state *S) error {
+	if state == nil || l.seen != l.table.changes {
+		state = l.table.get(v.hash, v.key)
+	}
 	if v.call != nil {
 		v.call.onState(state)
 		return nil
@@ -170,16 +195,23 @@ func (l *lane[S, M]) one(v *envelope[S, M]) error {
 
 // finish sends out what a turn sent, or reports its error, and lets go of the message.
 func (l *lane[S, M]) finish(v *envelope[S, M], err error) {
+	l.count++
+	if v.call != nil {
+		close(v.call.done)
+		return
+	}
 	t := &l.turn
-	if err == nil && v.call == nil {
-		t.commit()
-		if t.forget {
-			l.table.remove(v.hash, v.key)
-		}
-	} else if err != nil && v.call == nil {
+	if err != nil {
 		l.e.errs.Add(1)
 		if f := l.e.cfg.onError; f != nil {
 			l.report(f, v.key, err)
+		}
+	} else {
+		if len(t.out) > 0 {
+			t.commit()
+		}
+		if t.forget {
+			l.table.remove(v.hash, v.key)
 		}
 	}
 	if len(t.out) > 0 {
@@ -187,10 +219,6 @@ func (l *lane[S, M]) finish(v *envelope[S, M], err error) {
 		t.out, t.later = t.out[:0], t.later[:0]
 	}
 	t.State = nil
-	l.count++
-	if v.call != nil {
-		close(v.call.done)
-	}
 }
 
 // report keeps a panic in the error handler from ending the lane; it counts as one more.

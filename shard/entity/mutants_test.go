@@ -51,8 +51,13 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "a turn that fails sends all the same", Tests: "TestOutboxGoesOutOnlyIfTheTurnSucceeds", File: "lane.go",
-		Old: "if err == nil && v.call == nil {\n\t\tt.commit()",
-		New: "if bug() && v.call == nil { t.commit() }; if err == nil && v.call == nil {\n\t\tt.commit()",
+		Old: "if err != nil {\n\t\tl.e.errs.Add(1)",
+		New: "if bug() && err != nil { t.commit() }; if err != nil {\n\t\tl.e.errs.Add(1)",
+	},
+	{
+		Name: "a state found ahead of its turn outlives its key", Tests: "TestAForgottenStateIsGoneForTheNextMessage", File: "lane.go",
+		Old: "state == nil || l.seen != l.table.changes",
+		New: "state == nil || l.seen != l.table.changes && !bug()",
 	},
 	{
 		Name: "lost wake-up: what a timer sends does not wake the lane", Tests: "TestTimersAndForget", File: "lane.go",

@@ -5,6 +5,7 @@ package entity
 type table[S any] struct {
 	entries []entry[S]
 	n       int
+	changes uint64 // how often a key was removed or given another state
 }
 
 type entry[S any] struct {
@@ -52,6 +53,7 @@ func (t *table[S]) grow() {
 // put sets a state.
 func (t *table[S]) put(hash uint64, key string, state *S) {
 	t.get(hash, key)
+	t.changes++
 	t.entries[t.find(hash, key)].state = state
 }
 
@@ -66,6 +68,7 @@ func (t *table[S]) remove(hash uint64, key string) {
 		return
 	}
 	t.n--
+	t.changes++
 	for i := free; ; {
 		i = (i + 1) & mask
 		e := &t.entries[i]

@@ -57,6 +57,7 @@ func BenchmarkEntities(b *testing.B) {
 			})
 			_ = e.Close(ctx)
 		})
+		b.Run(fmt.Sprintf("protoactor/producers=%d", n), func(b *testing.B) { benchmarkActors(b, n) })
 		for _, lanes := range []int{2, 16} {
 			b.Run(fmt.Sprintf("channel-per-lane=%d/producers=%d", lanes, n), func(b *testing.B) {
 				b.ReportAllocs()
