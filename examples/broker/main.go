@@ -20,7 +20,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -34,6 +33,14 @@ import (
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
+const about = `Count the pages of an access log on several nodes that tell each other through an engine, NATS JetStream
+in this process unless another is named. Half-way the engine is taken away and a node is killed; in the end
+all nodes are compared with a recount.
+
+  broker                              NATS JetStream inside this process
+  broker -nats nats://10.0.0.1:4222   your NATS
+  broker -redis 10.0.0.1:6379         your Redis`
+
 func main() {
 	program.Main("broker", func(ctx context.Context) error {
 		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -42,7 +49,6 @@ func main() {
 
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	input := accesslog.Flags(flags, &accesslog.Made{Lines: 200_000, Visitors: 5_000, Pages: 200, Seed: 1})
 	nodes := flags.Int("nodes", 5, "how many nodes")
 	batch := flags.Int("batch", 500, "how many lines a delta sums up")
@@ -52,22 +58,28 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	natsURL := flags.String("nats", "", "the `url` of a NATS server with JetStream to use instead")
 	name := flags.String("name", "", "with -nats or -redis: the `name` to keep the counts under, to go on with another time (default: a new one, forgotten in the end)")
 	redisAddr := flags.String("redis", "", "the `address` of a Redis server to use instead")
-	if err := flags.Parse(args); err != nil {
+	if err := program.Parse(flags, args, about, stdout); err != nil {
 		return err
 	}
 	switch {
 	case *nodes < 1 || *nodes > 64:
-		return fmt.Errorf("-nodes is from 1 to 64, not %d", *nodes)
-	case *batch < 1 || *queue < 1:
-		return errors.New("-batch and -queue are at least 1")
+		return program.Usagef("-nodes is from 1 to 64, not %d", *nodes)
+	case *batch < 1 || *batch > 1<<20:
+		return program.Usagef("-batch is from 1 to %d, not %d", 1<<20, *batch)
+	case *queue < 1 || *queue > 1<<16:
+		return program.Usagef("-queue is from 1 to %d, not %d", 1<<16, *queue)
+	case *away < 0:
+		return program.Usagef("-away is not less than nothing")
+	case *patience <= 0:
+		return program.Usagef("-timeout must be more than nothing")
 	case *natsURL != "" && *redisAddr != "":
-		return errors.New("-nats or -redis, not both")
+		return program.Usagef("-nats or -redis, not both")
 	case strings.ContainsAny(*name, " .*>:/\\"):
-		return errors.New("-name is one word, without dots, colons, slashes and stars")
+		return program.Usagef("-name is one word, without dots, colons, slashes and stars")
 	}
 	in, err := input(stdin)
 	if err != nil {
-		return err
+		return program.Usage(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *patience, fmt.Errorf("not done after %v (-timeout)", *patience))
 	defer cancel()

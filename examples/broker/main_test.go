@@ -67,7 +67,10 @@ func TestUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"more":               `unexpected "more"`,
 		"-nodes 0":           "-nodes is from 1 to 64",
-		"-batch 0":           "at least 1",
+		"-batch 0":           "-batch is from 1",
+		"-queue 1000000000":  "-queue is from 1",
+		"-away -1s":          "-away is not less",
+		"-timeout 0s":        "-timeout must be",
 		"-nats a -redis b":   "not both",
 		"-name a.b":          "one word",
 		"-in /does/not/be":   "no such file",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-calm/calm/backpressure"
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/go-calm/calm/lattice"
 )
 
@@ -89,7 +90,7 @@ func (n *node) run(ctx context.Context, all lattice.Threshold[*lattice.Vec[latti
 	}); err != nil {
 		return context.Cause(ctx)
 	}
-	n.from = fmt.Sprintf("a snapshot of %d bytes and %d deltas after it", len(state), max(n.heard()-1, 0))
+	n.from = fmt.Sprintf("a snapshot of %s and %d deltas after it", term.Size(int64(len(state))), max(n.heard()-1, 0))
 
 	appended := make(chan struct{})
 	background.Go(func() {

@@ -24,22 +24,27 @@ import (
 	"github.com/go-calm/calm/examples/internal/program"
 )
 
+const about = `Show a shopping cart on two nodes: clicks on both sides of a cut, a checkout that goes wrong, and one by a
+manifest that needs no vote.
+
+  cart            tells the story, once
+  cart -serve     a page with both nodes side by side, and a button that cuts the network`
+
 func main() {
 	program.Main("cart", func(ctx context.Context) error {
-		return command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		return command(ctx, os.Args[1:], os.Stdout)
 	})
 }
 
-func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func command(ctx context.Context, args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("cart", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	serve := f.Bool("serve", false, "serve the page until interrupted")
 	addr := f.String("http", "127.0.0.1:8080", "with -serve: the `address` of the page; port 0 takes a free one")
-	if err := f.Parse(args); err != nil {
+	if err := program.Parse(f, args, about, stdout); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected %q", f.Arg(0))
+		return program.Usagef("unexpected %q", f.Arg(0))
 	}
 	if !*serve {
 		*addr = "127.0.0.1:0"

@@ -21,18 +21,17 @@ import (
 )
 
 func TestCommand(t *testing.T) {
-	var out, stderr bytes.Buffer
-	require.NoError(t, command(context.Background(), nil, &out, &stderr))
-	require.Empty(t, stderr.String())
+	var out bytes.Buffer
+	require.NoError(t, command(context.Background(), nil, &out))
 	require.Contains(t, out.String(), "left:  no answer yet; missing: {s1:5}\n  right: no answer yet; missing: {s1:3}\n")
 	require.Contains(t, out.String(), "left:  6 eggs, 1 milk\n  right: 6 eggs, 1 milk\n")
 }
 
 func TestUsage(t *testing.T) {
-	require.ErrorContains(t, command(context.Background(), []string{"x"}, io.Discard, io.Discard), `unexpected "x"`)
-	require.Error(t, command(context.Background(), []string{"-serve", "-http", "nowhere"}, io.Discard, io.Discard))
+	require.ErrorContains(t, command(context.Background(), []string{"x"}, io.Discard), `unexpected "x"`)
+	require.Error(t, command(context.Background(), []string{"-serve", "-http", "nowhere"}, io.Discard))
 	var help bytes.Buffer
-	require.ErrorIs(t, command(context.Background(), []string{"-h"}, io.Discard, &help), flag.ErrHelp)
+	require.ErrorIs(t, command(context.Background(), []string{"-h"}, &help), flag.ErrHelp)
 	require.Contains(t, help.String(), "-serve")
 }
 
@@ -40,7 +39,7 @@ func TestServeUntilInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- command(ctx, []string{"-serve", "-http", "127.0.0.1:0"}, w, io.Discard) }()
+	go func() { served <- command(ctx, []string{"-serve", "-http", "127.0.0.1:0"}, w) }()
 	line := make([]byte, 100)
 	n, err := r.Read(line)
 	require.NoError(t, err)

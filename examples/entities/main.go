@@ -29,6 +29,13 @@ import (
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
+const about = `Keep state by key with one owner and one turn at a time, on nodes that join and leave while messages come;
+then check that none was lost, doubled or out of order.
+
+  entities                            running accounts over a made-up access log
+  entities -in access.log.gz          … over a real one
+  entities -job words -in notes.txt   a count of words`
+
 func main() {
 	program.Main("entities", func(ctx context.Context) error {
 		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -37,27 +44,28 @@ func main() {
 
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("entities", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	input := accesslog.Flags(flags, &accesslog.Made{Lines: 300_000, Visitors: 20_000, Pages: 500, Seed: 1})
 	name := flags.String("job", "accounts", "what to do with the lines: accounts or words")
 	nodes := flags.Int("nodes", 4, "how many nodes to begin with")
 	readers := flags.Int("readers", 2, "how many goroutines send")
 	patience := flags.Duration("timeout", time.Minute, "how long it may take")
-	if err := flags.Parse(args); err != nil {
+	if err := program.Parse(flags, args, about, stdout); err != nil {
 		return err
 	}
 	do := jobs[*name]
 	switch {
 	case do == nil:
-		return fmt.Errorf("-job is accounts or words, not %q", *name)
+		return program.Usagef("-job is accounts or words, not %q", *name)
 	case *nodes < 2 || *nodes > 64:
-		return fmt.Errorf("-nodes is from 2 to 64, not %d", *nodes)
+		return program.Usagef("-nodes is from 2 to 64, not %d", *nodes)
 	case *readers < 1 || *readers > 64:
-		return fmt.Errorf("-readers is from 1 to 64, not %d", *readers)
+		return program.Usagef("-readers is from 1 to 64, not %d", *readers)
+	case *patience <= 0:
+		return program.Usagef("-timeout must be more than nothing")
 	}
 	in, err := input(stdin)
 	if err != nil {
-		return err
+		return program.Usage(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *patience, fmt.Errorf("not done after %v (-timeout)", *patience))
 	defer cancel()

@@ -24,24 +24,29 @@ import (
 	"github.com/go-calm/calm/examples/internal/replica"
 )
 
+const about = `Roll new code out on three nodes: in the dark, to a share of the users, on a ramp, and pulled back by the
+first node where it fails.
+
+  flags           tells the story, once
+  flags -serve    one node: GET /flags, PUT /flags/NAME, GET /hello?user=NAME`
+
 func main() {
 	program.Main("flags", func(ctx context.Context) error {
-		return command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		return command(ctx, os.Args[1:], os.Stdout)
 	})
 }
 
-func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func command(ctx context.Context, args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("flags", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	serve := f.Bool("serve", false, "serve as one node until interrupted")
 	addr := f.String("http", "127.0.0.1:8080", "with -serve: the `address` of the service; port 0 takes a free one")
 	bind := f.String("bind", "127.0.0.1:0", "with -serve: the `address` at which other nodes reach this one")
 	join := f.String("join", "", "with -serve: `addresses` of other nodes, with commas between them")
-	if err := f.Parse(args); err != nil {
+	if err := program.Parse(f, args, about, stdout); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected %q", f.Arg(0))
+		return program.Usagef("unexpected %q", f.Arg(0))
 	}
 	if !*serve {
 		return story(ctx, stdout)

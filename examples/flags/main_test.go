@@ -20,7 +20,7 @@ import (
 // TestCommand runs all of it.
 func TestCommand(t *testing.T) {
 	var out bytes.Buffer
-	require.NoError(t, command(context.Background(), nil, &out, io.Discard))
+	require.NoError(t, command(context.Background(), nil, &out))
 	text := out.String()
 	t.Log(text)
 	require.Regexp(t, `it ran \d+ times, and would have answered otherwise [1-9]\d* times`, text)
@@ -37,10 +37,10 @@ func TestUsage(t *testing.T) {
 		"-serve -bind nowhere": "missing port",
 		"-serve -http nowhere": "missing port",
 	} {
-		require.ErrorContains(t, command(context.Background(), strings.Fields(args), io.Discard, io.Discard), want)
+		require.ErrorContains(t, command(context.Background(), strings.Fields(args), io.Discard), want)
 	}
 	var help bytes.Buffer
-	require.ErrorIs(t, command(context.Background(), []string{"-h"}, io.Discard, &help), flag.ErrHelp)
+	require.ErrorIs(t, command(context.Background(), []string{"-h"}, &help), flag.ErrHelp)
 	require.Contains(t, help.String(), "-serve")
 }
 
@@ -58,7 +58,7 @@ func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- command(ctx, []string{"-serve", "-http", "127.0.0.1:0"}, w, io.Discard) }()
+	go func() { served <- command(ctx, []string{"-serve", "-http", "127.0.0.1:0"}, w) }()
 	line := make([]byte, 200)
 	n, err := r.Read(line)
 	require.NoError(t, err)

@@ -18,7 +18,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -27,20 +26,22 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
+const about = `Run the nodes of four of Maelstrom's workloads: on a network in this process that loses, delays and cuts, or
+as one node for Maelstrom itself.
+
+  maelstrom                all four workloads
+  maelstrom -serve g-set   one node, which speaks Maelstrom's JSON on standard input and output`
+
 func main() {
-	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "maelstrom:", err)
-		os.Exit(1)
-	}
+	os.Exit(program.Exit("maelstrom", command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
 
 func command(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("maelstrom", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	names := strings.Join(workloadNames, ", ")
 	serving := f.String("serve", "", "be a node of this `workload` ("+names+") on standard input and output")
 	s := simulation{progress: term.NewProgress(stderr)}
@@ -50,24 +51,24 @@ func command(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	f.IntVar(&s.latency, "latency", 3, "how many ticks a message takes at most; they overtake each other")
 	f.BoolVar(&s.partition, "partition", true, "cut the network in two for the middle third of the time")
 	f.Uint64Var(&s.seed, "seed", 1, "what all chance is drawn from")
-	if err := f.Parse(args); err != nil {
+	if err := program.Parse(f, args, about, stdout); err != nil {
 		return err
 	}
 	switch {
 	case f.NArg() > 0:
-		return fmt.Errorf("unexpected %q", f.Arg(0))
+		return program.Usagef("unexpected %q", f.Arg(0))
 	case s.nodes < 1 || s.nodes > 100:
-		return fmt.Errorf("-nodes is from 1 to 100, not %d", s.nodes)
+		return program.Usagef("-nodes is from 1 to 100, not %d", s.nodes)
 	case s.operations < 1 || s.operations > 1e6:
-		return fmt.Errorf("-operations is from 1 to 1000000, not %d", s.operations)
-	case s.loss < 0 || s.loss > 0.95:
-		return fmt.Errorf("-loss is from 0 to 0.95, not %v", s.loss)
+		return program.Usagef("-operations is from 1 to 1000000, not %d", s.operations)
+	case !(s.loss >= 0 && s.loss <= 0.95): // not a number is neither
+		return program.Usagef("-loss is from 0 to 0.95, not %v", s.loss)
 	case s.latency < 1 || s.latency > 1000:
-		return fmt.Errorf("-latency is from 1 to 1000, not %d", s.latency)
+		return program.Usagef("-latency is from 1 to 1000, not %d", s.latency)
 	}
 	if *serving != "" {
 		if !slices.Contains(workloadNames, *serving) {
-			return fmt.Errorf("no workload %q; there are %s", *serving, names)
+			return program.Usagef("no workload %q; there are %s", *serving, names)
 		}
 		return serve(*serving, stdin, stdout)
 	}
@@ -77,6 +78,7 @@ func command(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 		fmt.Fprint(stdout, ", cut in two for a third of the time")
 	}
 	fmt.Fprint(stdout, "\n\n")
+	n := func(i int) string { return term.Thousands(int64(i)) }
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "workload\tanswered\twhile cut\tmessages\tlost\tcut off\tbytes/request\tall equal after\t")
 	for _, name := range workloadNames {
@@ -86,7 +88,7 @@ func command(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 			t.Flush()
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d ticks\t\n", name, r.answered, r.whileCut, r.messages, r.lost, r.cutOff, r.bytes/s.operations, r.equalAfter)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d ticks\t\n", name, n(r.answered), n(r.whileCut), n(r.messages), n(r.lost), n(r.cutOff), n(r.bytes/s.operations), r.equalAfter)
 	}
 	t.Flush()
 	fmt.Fprintln(stdout, "\nevery request was answered by the node that it reached, and in the end all nodes say the same: what was acknowledged, and nothing else")

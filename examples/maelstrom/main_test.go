@@ -35,13 +35,14 @@ func TestUsage(t *testing.T) {
 		"-nodes 0":        "-nodes is from 1",
 		"-operations 0":   "-operations is from 1",
 		"-loss 1":         "-loss is from 0",
+		"-loss NaN":       "-loss is from 0",
 		"-latency 0":      "-latency is from 1",
 		"-latency 100000": "-latency is from 1",
 	} {
 		require.ErrorContains(t, command(strings.Fields(args), nil, io.Discard, io.Discard), want, args)
 	}
 	var help bytes.Buffer
-	require.ErrorIs(t, command([]string{"-h"}, nil, io.Discard, &help), flag.ErrHelp)
+	require.ErrorIs(t, command([]string{"-h"}, nil, &help, io.Discard), flag.ErrHelp)
 	require.Contains(t, help.String(), "-partition")
 }
 

@@ -22,7 +22,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,8 +30,16 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/plot"
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
+
+const about = `Count the words of a text in eight ways, with more and more workers, and measure why some get slower. Writes
+a report with charts.
+
+  molasses                 the Go source tree, on this machine
+  molasses -in ~/library   any folder, file (packed with gzip or not) or - for standard input`
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == workerArg { // one of the processes, started by processes.run
@@ -42,42 +49,40 @@ func main() {
 		}
 		return
 	}
-	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	default:
-		fmt.Fprintln(os.Stderr, "molasses:", err)
-		os.Exit(1)
-	}
+	os.Exit(program.Exit("molasses", command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
 
 func command(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("molasses", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	in := f.String("in", "", "count the words of this `folder, file or -` (default: the source of Go)")
 	megabytes := f.Int("mb", 24, "how much text to count, at most, in `MiB`")
 	seed := f.Uint64("seed", 1, "what the text is made up by if there is no source of Go")
 	most := f.Int("workers", max(4, runtime.NumCPU()), "up to how many workers")
 	top := f.Int("top", 5, "how many of the most frequent words to name")
 	budget := f.Duration("for", 10*time.Second, "about how long to measure; each is measured once at least")
-	out := f.String("o", filepath.Join(os.TempDir(), "molasses.html"), "where the report goes")
-	if err := f.Parse(args); err != nil {
+	out := f.String("o", filepath.Join(os.TempDir(), "molasses.html"), "the `file` that the report goes to")
+	if err := program.Parse(f, args, about, stdout); err != nil {
 		return err
 	}
 	switch {
 	case f.NArg() > 0:
-		return fmt.Errorf("unexpected %q; the text is given by -in", f.Arg(0))
+		return program.Usagef("unexpected %q; the text is given by -in", f.Arg(0))
 	case *megabytes < 1 || *megabytes > 1024:
-		return fmt.Errorf("-mb is from 1 to 1024, not %d", *megabytes)
+		return program.Usagef("-mb is from 1 to 1024, not %d", *megabytes)
 	case *most < 1 || *most > 256:
-		return fmt.Errorf("-workers is from 1 to 256, not %d", *most)
+		return program.Usagef("-workers is from 1 to 256, not %d", *most)
 	case *top < 1:
-		return fmt.Errorf("-top is at least 1, not %d", *top)
+		return program.Usagef("-top is at least 1, not %d", *top)
+	case *budget <= 0:
+		return program.Usagef("-for must be more than nothing")
+	}
+	if err := plot.Check(*out); err != nil {
+		return program.Usagef("-o: %w", err)
 	}
 
 	text, err := readText(*in, stdin, *megabytes<<20, *seed)
 	if err != nil {
-		return err
+		return program.Usage(err)
 	}
 	fmt.Fprintf(stdout, "counting the words of %s: %s, on %d cores\n\n", text.name, term.Size(int64(text.size())), runtime.NumCPU())
 

@@ -49,13 +49,15 @@ func TestUsage(t *testing.T) {
 		"-mb 0":                "-mb is from 1 to 1024",
 		"-workers 0":           "-workers is from 1 to 256",
 		"-top 0":               "-top is at least 1",
+		"-for 0s":              "-for must be more",
+		"-o " + t.TempDir():    "is a directory",
 		"-in " + t.TempDir():   "the text is empty",
 		"-in /there/is/no/way": "no such",
 	} {
 		require.ErrorContains(t, command(strings.Fields(args), nil, io.Discard, io.Discard), want, args)
 	}
 	var help bytes.Buffer
-	require.ErrorIs(t, command([]string{"-h"}, nil, io.Discard, &help), flag.ErrHelp)
+	require.ErrorIs(t, command([]string{"-h"}, nil, &help, io.Discard), flag.ErrHelp)
 	require.Contains(t, help.String(), "-workers")
 	require.Equal(t, []int{1, 2, 3, 4, 8, 12}, workerCounts(12))
 	require.Equal(t, []int{1}, workerCounts(1))

@@ -76,7 +76,7 @@ func lawRows(results []result) [][]string {
 	rows := [][]string{{"", "p99 of a word", "lost", "σ", "κ", "best with", "COST"}}
 	for _, r := range results {
 		last := len(r.workers) - 1
-		row := []string{r.name, r.p99[last].String(), fmt.Sprintf("%.0f %%", 100*r.overhead[last])}
+		row := []string{r.name, term.Took(r.p99[last]), fmt.Sprintf("%.0f %%", 100*r.overhead[last])}
 		switch {
 		case last == 0 && !r.law.ok:
 			row = append(row, "", "", "", "")

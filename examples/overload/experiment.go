@@ -76,7 +76,7 @@ func (e experiment) run(ctx context.Context) (result, error) {
 				return r, err
 			}
 			outcomes = append(outcomes, o[0])
-			fmt.Fprintf(e.out, "%-12s %7gx %10.0f %8.0f%% %9d %9d %10s\n", v.name, load, r.goodput(o[0]),
+			fmt.Fprintf(e.out, "%-12s %7gx %10.0f %7.0f %% %9d %9d %10s\n", v.name, load, r.goodput(o[0]),
 				100*r.share(o[0], load), o[0].refused, o[0].late, term.Took(o[0].p99()))
 		}
 		r.byLoad = append(r.byLoad, outcomes)
@@ -98,7 +98,7 @@ func (e experiment) run(ctx context.Context) (result, error) {
 			t.mice.good += m.good
 		}
 		r.tenants = append(r.tenants, t)
-		fmt.Fprintf(e.out, "%-12s the small ones were served %.0f%% of what they asked for, the elephant %.0f%%; %.0f%% of the capacity was used well\n",
+		fmt.Fprintf(e.out, "%-12s the small ones were served %.0f %% of what they asked for, the elephant %.0f %%; %.0f %% of the capacity was used well\n",
 			v.name, percent(t.mice), percent(t.elephant), 100*(r.goodput(t.mice)+r.goodput(t.elephant))/capacity)
 	}
 	e.progress.Done()

@@ -12,7 +12,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -22,9 +21,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-calm/calm/examples/internal/plot"
 	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
+
+const about = `Offer an HTTP service one to ten times what it can do: unprotected, behind a semaphore, and behind calm's
+limiter. Writes a page with charts.
+
+  overload          measures, over loopback
+  overload -serve   serves all three, for a load generator of your own`
 
 func main() {
 	program.Main("overload", func(ctx context.Context) error {
@@ -34,7 +40,6 @@ func main() {
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	var p power
 	flags.IntVar(&p.slots, "slots", 8, "how many requests the service works on at once")
 	flags.DurationVar(&p.mean, "work", 40*time.Millisecond, "how long a request takes it, on average")
@@ -43,22 +48,29 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	loads := flags.String("loads", "1,2,5,10", "how many times its capacity the service is offered")
 	step := flags.Duration("step", 2*time.Second, "how long each load lasts")
 	seed := flags.Uint64("seed", 1, "what arrivals and work are drawn by")
-	report := flags.String("report", filepath.Join(os.TempDir(), "calm-overload.html"), "the `file` to write charts to; none if empty")
+	report := flags.String("o", filepath.Join(os.TempDir(), "overload.html"), "the `file` that the charts go to; none if empty")
 	serving := flags.Bool("serve", false, "serve until interrupted, and offer nothing")
-	addr := flags.String("addr", "127.0.0.1:0", "with -serve: the `address` to serve at")
-	if err := flags.Parse(args); err != nil {
+	addr := flags.String("http", "127.0.0.1:0", "with -serve: the `address` to serve at; port 0 takes a free one")
+	if err := program.Parse(flags, args, about, stdout); err != nil {
 		return err
 	}
 	times, err := parseLoads(*loads)
 	switch {
 	case flags.NArg() > 0:
-		return fmt.Errorf("unexpected %q", flags.Arg(0))
+		return program.Usagef("unexpected %q", flags.Arg(0))
 	case err != nil:
-		return err
-	case p.slots < 1 || *guess < 1:
-		return errors.New("-slots and -guess are at least 1")
+		return program.Usage(err)
+	case p.slots < 1 || p.slots > 1<<16:
+		return program.Usagef("-slots is from 1 to %d, not %d", 1<<16, p.slots)
+	case *guess < 1 || *guess > 1<<20:
+		return program.Usagef("-guess is from 1 to %d, not %d", 1<<20, *guess)
 	case p.mean <= 0 || *deadline <= 0 || *step <= 0:
-		return errors.New("-work, -deadline and -step must be more than nothing")
+		return program.Usagef("-work, -deadline and -step must be more than nothing")
+	}
+	if *report != "" {
+		if err := plot.Check(*report); err != nil {
+			return program.Usagef("-o: %w", err)
+		}
 	}
 	if *serving {
 		return serve(ctx, *addr, p, *guess, *deadline, stdout)

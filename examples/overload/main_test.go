@@ -87,7 +87,7 @@ func TestOnlyTheLimiterHolds(t *testing.T) {
 func TestProgram(t *testing.T) {
 	var out bytes.Buffer
 	path := filepath.Join(t.TempDir(), "report.html")
-	args := "-slots 2 -work 2ms -deadline 50ms -step 60ms -loads 0.5,3 -report " + path
+	args := "-slots 2 -work 2ms -deadline 50ms -step 60ms -loads 0.5,3 -o " + path
 	require.NoError(t, command(t.Context(), strings.Fields(args), &out, io.Discard))
 	require.Contains(t, out.String(), "capacity 1000 requests/s")
 	require.Contains(t, out.String(), "limiter            3x")
@@ -128,9 +128,11 @@ func TestUsage(t *testing.T) {
 		"more":              `unexpected "more"`,
 		"-loads 1,x":        `"x" is not`,
 		"-loads 0":          `"0" is not`,
-		"-slots 0":          "at least 1",
+		"-slots 0":          "-slots is from 1",
+		"-guess 1000000000": "-guess is from 1",
+		"-o /no/such/x":     "-o: stat",
 		"-step 0s":          "more than nothing",
-		"-serve -addr none": "missing port",
+		"-serve -http none": "missing port",
 	} {
 		err := command(t.Context(), strings.Fields(args), io.Discard, io.Discard)
 		require.ErrorContains(t, err, want, args)

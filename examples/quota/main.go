@@ -17,9 +17,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -29,6 +27,12 @@ import (
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
+const about = `Sell a limited stock and admit a limited number of calls a second on several processes without a coordinator,
+through a kill -9 and a cut.
+
+  quota                                          three processes, one of them killed
+  quota -serve -data DIRECTORY -stock 1000       one node, on its own`
+
 func main() {
 	program.Main("quota", func(ctx context.Context) error {
 		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -37,7 +41,6 @@ func main() {
 
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("quota", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	var node nodeConfig
 	var join string
 	nodes := f.Int("nodes", 3, "how many processes to run, at least 2")
@@ -51,21 +54,21 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	f.StringVar(&join, "join", "", "with -serve: `addresses` of nodes to join, separated by commas")
 	f.BoolVar(&node.cuttable, "cuttable", false, "with -serve: let POST /cut and /heal cut this node off")
 	untilEOF := f.Bool("until-eof", false, "with -serve: end when standard input does, too")
-	if err := f.Parse(args); err != nil {
+	if err := program.Parse(f, args, about, stdout); err != nil {
 		return err
 	}
 	node.stock, node.share = *stock, *share
 	switch {
 	case f.NArg() > 0:
-		return fmt.Errorf("unexpected %q", f.Arg(0))
+		return program.Usagef("unexpected %q", f.Arg(0))
 	case *nodes < 2 || *nodes > 16:
-		return fmt.Errorf("-nodes is from 2 to 16, not %d", *nodes)
+		return program.Usagef("-nodes is from 2 to 16, not %d", *nodes)
 	case node.window < time.Millisecond:
-		return fmt.Errorf("-window is a millisecond or more, not %v", node.window)
+		return program.Usagef("-window is a millisecond or more, not %v", node.window)
 	case *serving && node.dir == "":
-		return errors.New("-serve needs -data")
+		return program.Usagef("-serve needs -data")
 	case !*serving && *stock < 100*uint64(*nodes):
-		return fmt.Errorf("-stock is %d or more, for %d nodes to tell a story", 100**nodes, *nodes)
+		return program.Usagef("-stock is %d or more, for %d nodes to tell a story", 100**nodes, *nodes)
 	}
 	if !*serving {
 		s := &story{fleet: fleet{nodes: *nodes, stock: *stock, share: *share, window: node.window}, out: stdout, progress: term.NewProgress(stderr)}

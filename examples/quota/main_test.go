@@ -53,7 +53,7 @@ func TestUsage(t *testing.T) {
 		require.ErrorContains(t, command(context.Background(), strings.Fields(args), nil, io.Discard, io.Discard), want, args)
 	}
 	var help bytes.Buffer
-	require.ErrorIs(t, command(context.Background(), []string{"-h"}, nil, io.Discard, &help), flag.ErrHelp)
+	require.ErrorIs(t, command(context.Background(), []string{"-h"}, nil, &help, io.Discard), flag.ErrHelp)
 	require.Contains(t, help.String(), "-window")
 }
 

@@ -28,6 +28,9 @@ import (
 	"syscall"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/plot"
+	"github.com/go-calm/calm/examples/internal/program"
+	"github.com/go-calm/calm/examples/internal/term"
 )
 
 const (
@@ -35,6 +38,15 @@ const (
 	exitFailed
 	exitUsage
 )
+
+const about = `Rank visitor, page, and both together as keys to shard an access log by, then move shards under the best one
+while messages come. Writes a page with charts.
+
+  shardkeys                              a made-up log
+  shardkeys -in access.log.gz            a real one, packed with gzip or not
+  zcat access.log.gz | shardkeys -in -
+
+Exit codes: 0 nothing was lost, doubled or out of order; 1 otherwise; 2 wrong usage.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -49,17 +61,19 @@ func main() {
 // command runs the program and returns its exit code.
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	f := flag.NewFlagSet("shardkeys", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	input := accesslog.Flags(f, &accesslog.Made{Lines: 300_000, Visitors: 50_000, Pages: 1_000, Seed: 1})
 	senders := f.Int("senders", 2, "how many goroutines send while shards move")
-	out := f.String("o", filepath.Join(os.TempDir(), "shardkeys.html"), "where the charts go")
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+	out := f.String("o", filepath.Join(os.TempDir(), "shardkeys.html"), "the `file` that the charts go to")
+	if err := program.Parse(f, args, about, stdout); errors.Is(err, flag.ErrHelp) {
 		return exitOK, nil
 	} else if err != nil {
-		return exitUsage, nil //nolint:nilerr // Parse has told
+		return exitUsage, err
 	}
 	if *senders < 1 || *senders > 64 {
 		return exitUsage, fmt.Errorf("-senders is from 1 to 64, not %d", *senders)
+	}
+	if err := plot.Check(*out); err != nil {
+		return exitUsage, fmt.Errorf("-o: %w", err)
 	}
 	in, err := input(stdin)
 	if err != nil {
@@ -73,7 +87,7 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case len(requests) == 0:
 		return exitFailed, errors.New("no request in it")
 	}
-	fmt.Fprintf(stdout, "%d requests, %d malformed lines\n\n", len(requests), malformed)
+	fmt.Fprintf(stdout, "%s requests, %s malformed lines\n\n", term.Thousands(int64(len(requests))), term.Thousands(int64(malformed)))
 
 	best, page, err := judge(stdout, requests)
 	if err != nil {

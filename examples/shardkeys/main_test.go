@@ -59,7 +59,7 @@ func TestInputs(t *testing.T) {
 		code, out, err := run(c[0], "-in", c[1])
 		require.NoError(t, err, name)
 		require.Equal(t, exitOK, code, name)
-		require.Contains(t, out, "2000 requests, 0 malformed lines", name)
+		require.Contains(t, out, "2 000 requests, 0 malformed lines", name)
 	}
 	for name, args := range map[string][]string{
 		"no such file": {"-in", filepath.Join(t.TempDir(), "none")},

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/go-calm/calm/shard"
 	"github.com/go-calm/calm/shard/entity"
 )
@@ -96,7 +97,7 @@ func (f *fleet) to(ctx context.Context, w io.Writer, nodes []shard.Node) error {
 	}
 	f.live.Store(next)
 	s := next.Stats()
-	fmt.Fprintf(w, "%d nodes → %d: %d slots moved, at least %d had to, in %d waves; the fullest node has %.3f of its share\n",
+	fmt.Fprintf(w, "%d nodes → %d: %d slots moved, at least %d had to, in %d waves; the fullest node then has %.3f times its share\n",
 		before, s.Nodes, len(plan.Moves), plan.Lower, waves, s.Peak)
 	return nil
 }
@@ -179,6 +180,7 @@ func migrate(ctx context.Context, w io.Writer, key func(request) string, request
 			return false, err
 		}
 	}
-	fmt.Fprintf(w, "%d messages sent meanwhile, %d handled, %d not the next of their key, %d keys with a wrong count\n", messages, had, wrong, bad)
+	fmt.Fprintf(w, "%s messages sent meanwhile, %s handled, %d not the next of their key, %d keys with a wrong count\n",
+		term.Thousands(int64(messages)), term.Thousands(int64(had)), wrong, bad)
 	return bad == 0 && messages == had, nil
 }

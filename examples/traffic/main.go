@@ -40,8 +40,21 @@ import (
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/examples/internal/gossip"
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 )
+
+const about = `Count an access log on several nodes that never ask one another, cut the network in two half-way, and compare
+all nodes in the end with a recount of the log.
+
+  traffic                                a made-up log, five nodes, one process
+  traffic -log access.log.gz             a real one, packed with gzip or not
+  zcat access.log.gz | traffic -log -
+  traffic -load -full reject             at which rate do the nodes saturate, and what happens then?
+  traffic -serve -bind 10.0.0.1:7946     one node of several processes or machines
+
+Exit codes: 0 all nodes agree with the recount; 1 they do not, or something failed; 2 wrong usage;
+3 all nodes agree, and what lacks is exactly what -full dropped.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -82,9 +95,8 @@ type options struct {
 	verbose bool
 }
 
-func (o *options) flags(w io.Writer) *flag.FlagSet {
+func (o *options) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("traffic", flag.ContinueOnError)
-	f.SetOutput(w)
 	f.StringVar(&o.log, "log", "", "the access log `file`, in Common or Combined Log Format, packed with gzip or not; - is standard input")
 	f.IntVar(&o.made.Lines, "lines", 300_000, "without -log: how many lines to make up")
 	f.IntVar(&o.made.Visitors, "visitors", 5_000, "without -log: of how many visitors")
@@ -116,11 +128,11 @@ func (o *options) flags(w io.Writer) *flag.FlagSet {
 // command runs the program and returns its exit code.
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	var o options
-	flags := o.flags(stderr)
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	flags := o.flags()
+	if err := program.Parse(flags, args, about, stdout); errors.Is(err, flag.ErrHelp) {
 		return exitOK, nil
 	} else if err != nil {
-		return exitUsage, nil //nolint:nilerr // Parse has told
+		return exitUsage, err
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })

@@ -24,6 +24,7 @@ import (
 	"os"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
 	"github.com/go-calm/calm/lattice"
 )
@@ -33,6 +34,15 @@ const (
 	exitFailed
 	exitUsage
 )
+
+const about = `Count the distinct visitors of each page of an access log in sketches that several nodes exchange in any order,
+and compare with the exact numbers.
+
+  visitors                              a made-up log
+  visitors -in access.log.gz            a real one, packed with gzip or not
+  zcat access.log.gz | visitors -in -
+
+Exit codes: 0 the nodes agree and no page errs beyond the bound; 1 otherwise; 2 wrong usage.`
 
 func main() {
 	code, err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -51,9 +61,8 @@ type options struct {
 	top       int
 }
 
-func (o *options) flags(w io.Writer) *flag.FlagSet {
+func (o *options) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("visitors", flag.ContinueOnError)
-	f.SetOutput(w)
 	o.made = accesslog.Made{Lines: 500_000, Visitors: 100_000, Pages: 1_000, Seed: 1}
 	o.input = accesslog.Flags(f, &o.made) // the order of messages is drawn by the seed as well
 	f.IntVar(&o.nodes, "nodes", 5, "how many nodes count")
@@ -82,11 +91,11 @@ func (o *options) check() error {
 // command runs the program and returns its exit code.
 func command(args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	var o options
-	flags := o.flags(stderr)
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	flags := o.flags()
+	if err := program.Parse(flags, args, about, stdout); errors.Is(err, flag.ErrHelp) {
 		return exitOK, nil
 	} else if err != nil {
-		return exitUsage, nil //nolint:nilerr // Parse has told
+		return exitUsage, err
 	}
 	if err := o.check(); err != nil {
 		return exitUsage, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -91,6 +92,19 @@ func (p *Page) WriteTo(w io.Writer) (int64, error) {
 	fmt.Fprint(&b, "</html>\n")
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err
+}
+
+// Check finds out early what would keep [Page.WriteFile] from writing to a file.
+func Check(path string) error {
+	if at, err := os.Stat(path); err == nil && at.IsDir() {
+		return fmt.Errorf("%s is a directory", path)
+	}
+	dir := filepath.Dir(path)
+	at, err := os.Stat(dir)
+	if err == nil && !at.IsDir() {
+		return fmt.Errorf("%s is no directory", dir)
+	}
+	return err
 }
 
 // WriteFile writes the page to a file, all of it or nothing, and returns the file's whole path.

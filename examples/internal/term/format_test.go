@@ -22,6 +22,9 @@ func TestFormats(t *testing.T) {
 	require.Equal(t, "1.5 MiB", Size(3<<19))
 	require.Equal(t, "123ms", Took(123456*time.Microsecond))
 	require.Equal(t, "1.23s", Took(1234*time.Millisecond))
+	require.Equal(t, "231ns", Took(231))
+	require.Equal(t, "230µs", Took(230349))
+	require.Equal(t, "1ms", Took(999999))
 	require.Equal(t, "2 000", PerSecond(1000, 500*time.Millisecond))
 	require.Equal(t, "a�[31mb", Printable("a\x1b[31mb"))
 }
