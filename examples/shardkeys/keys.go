@@ -26,12 +26,13 @@ var candidates = map[string]func(request) string{
 }
 
 // read returns the requests of a log.
-func read(in accesslog.Input) (requests []request, malformed int, err error) {
+func read(in accesslog.Input, bar *term.Progress) (requests []request, malformed int, err error) {
 	s, err := in.Open()
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	defer bar.Done()
 	lines := bufio.NewReaderSize(s, 64<<10)
 	known := map[string]string{} // one copy of each, so that no line is kept
 	keep := func(part string) string {
@@ -48,6 +49,9 @@ func read(in accesslog.Input) (requests []request, malformed int, err error) {
 				malformed++
 			} else {
 				requests = append(requests, request{keep(l.Visitor), keep(l.Page)})
+				if len(requests)%(1<<14) == 0 {
+					bar.Show(term.Thousands(int64(len(requests))) + " requests")
+				}
 			}
 		}
 		if errors.Is(err, io.EOF) {

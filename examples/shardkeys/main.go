@@ -80,7 +80,8 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return exitUsage, err
 	}
 	fmt.Fprintf(stdout, "reading %s\n", in)
-	requests, malformed, err := read(in)
+	bar := term.NewProgress(stderr)
+	requests, malformed, err := read(in, bar)
 	switch {
 	case err != nil:
 		return exitFailed, err
@@ -99,7 +100,7 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	}
 	fmt.Fprintf(stdout, "\ncharts: %s\n\n", whole)
 
-	ok, err := migrate(ctx, stdout, best, requests, *senders)
+	ok, err := migrate(ctx, stdout, best, requests, *senders, bar)
 	if err != nil || !ok {
 		return exitFailed, err
 	}

@@ -65,7 +65,7 @@ func (f *fleet) send(ctx context.Context, key string, n numbered) error {
 }
 
 // to moves to other nodes, wave by wave, the fewest slots that do.
-func (f *fleet) to(ctx context.Context, w io.Writer, nodes []shard.Node) error {
+func (f *fleet) to(ctx context.Context, w io.Writer, bar *term.Progress, nodes []shard.Node) error {
 	m := f.live.Load()
 	before := m.Stats().Nodes
 	for _, n := range nodes {
@@ -77,8 +77,11 @@ func (f *fleet) to(ctx context.Context, w io.Writer, nodes []shard.Node) error {
 	if plan.Err != nil {
 		return plan.Err
 	}
-	waves := 0
+	waves, moved := 0, 0
+	defer bar.Done()
 	for wave := range plan.Waves(8) {
+		moved += len(wave)
+		bar.Show(fmt.Sprintf("%d nodes → %d: %d of %d slots moved", before, len(nodes), moved, len(plan.Moves)))
 		for _, mv := range wave {
 			states, err := f.node(mv.From).Handoff(ctx, mv.Slot)
 			if err != nil {
@@ -96,6 +99,7 @@ func (f *fleet) to(ctx context.Context, w io.Writer, nodes []shard.Node) error {
 		waves++
 	}
 	f.live.Store(next)
+	bar.Done()
 	s := next.Stats()
 	fmt.Fprintf(w, "%d nodes → %d: %d slots moved, at least %d had to, in %d waves; the fullest node then has %.3f times its share\n",
 		before, s.Nodes, len(plan.Moves), plan.Lower, waves, s.Peak)
@@ -104,7 +108,7 @@ func (f *fleet) to(ctx context.Context, w io.Writer, nodes []shard.Node) error {
 
 // migrate goes from eight nodes to nine to seven while senders go on, and reports whether every key
 // had each of its messages once and in order.
-func migrate(ctx context.Context, w io.Writer, key func(request) string, requests []request, senders int) (bool, error) {
+func migrate(ctx context.Context, w io.Writer, key func(request) string, requests []request, senders int, bar *term.Progress) (bool, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	f := &fleet{nodes: map[string]*entity.Entities[tally, numbered]{}}
@@ -149,9 +153,9 @@ func migrate(ctx context.Context, w io.Writer, key func(request) string, request
 		})
 	}
 	nine := nodeSet(9)
-	err = f.to(ctx, w, nine)
+	err = f.to(ctx, w, bar, nine)
 	if err == nil {
-		err = f.to(ctx, w, nine[2:])
+		err = f.to(ctx, w, bar, nine[2:])
 	}
 	moved.Store(true)
 	if err != nil {
