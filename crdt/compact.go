@@ -87,9 +87,11 @@ func (s *Store) fuse(at slot, stable func(seq uint64) bool) (took, left int) {
 		return 0, len(own)
 	}
 	s.remember(at, func(d dot) bool { return int(d.lane) == s.own && d.seq <= own[n-1].seq })
+	by := s.tx.next
 	s.mint(at, fusedPayload(s.tree.at(at).shape.kind, own[:n]))
 	mark := len(s.tx.removed)
 	for _, d := range own[:n] {
+		s.tallies.fates.add(d.seq, by)
 		s.tx.removed = append(s.tx.removed, located{s.own, d.seq})
 	}
 	s.over(mark)
@@ -146,6 +148,7 @@ type tallies struct {
 	slots    []slot
 	room     int  // how many to have before those listed twice are dropped
 	complete bool // false: there may be others
+	fates    fates
 }
 
 func (t *tallies) add(at slot) {

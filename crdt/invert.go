@@ -19,6 +19,9 @@ import (
 //   - What d added to a [Counter] is off it, and what it removed of one is back, beside what others added.
 //   - A register has its former values, with the stamps they had, unless it holds a write that d had
 //     not seen: then that one stays alone. If it comes later, a multi-value register holds both.
+//   - Of what d added to a counter and [Store.Compact] has fused since, the opposite is added, which is
+//     an addition like any other: a removal that has not seen it leaves it. This is done for d of this
+//     replica, if what it made is among the last 4096 events that this process fused; else nothing happens.
 //   - Where d was overtaken, because somebody who saw it wrote, removed or added again there, nothing
 //     happens.
 //
@@ -131,10 +134,10 @@ func (s *Store) undo(u *undoing) {
 		})
 	}
 	tally := kind.isTally()
+	if there && kind == kindCounter && len(live) < len(u.made) {
+		s.takeOff(at, u.made)
+	}
 	if len(u.made) > 0 && len(live) == 0 {
-		if there && kind == kindCounter {
-			s.takeOff(at, u.made)
-		}
 		return // overtaken
 	}
 	mark := len(s.tx.removed)
@@ -163,18 +166,24 @@ func (s *Store) undo(u *undoing) {
 	s.over(mark)
 }
 
-// takeOff takes off a counter what events brought that Compact has fused with others meanwhile.
+// takeOff takes off a counter what own events brought that Compact has fused since, as far as it
+// still counts.
 func (s *Store) takeOff(at slot, made []event) {
 	sum := int64(0)
-	s.tree.dots(at, func(d dot) {
-		took := absorbed(kindCounter, d.payload)
-		for _, e := range made {
-			if int(d.lane) == e.lane && took.Lo <= e.seq && e.seq <= took.Hi {
-				n, _ := binary.Varint([]byte(e.payload))
-				sum += n
-			}
+	for _, e := range made {
+		if e.lane != s.own {
+			continue
 		}
-	})
+		by, fused := s.tallies.fates.of(e.seq)
+		if !fused {
+			continue
+		}
+		if _, counts := s.lanes[s.own].lookup(by); counts {
+			n, _ := binary.Varint([]byte(e.payload))
+			sum += n
+			s.tallies.fates.takeOff(e.seq, s.tx.first)
+		}
+	}
 	if sum != 0 {
 		s.mint(at, string(binary.AppendVarint(nil, -sum)))
 	}

@@ -88,6 +88,7 @@ func (s *Store) rollBack(past []byte) {
 	}
 	own.forget(s.tx.first)
 	s.tallies.complete = false
+	s.tallies.fates.rollBack(s.tx.first)
 	eachPast(past, func(steps []step, e event) {
 		at := s.tree.ensureSteps(steps)
 		s.lanes[e.lane].bury(e.seq)

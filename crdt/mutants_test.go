@@ -7,7 +7,7 @@ import (
 )
 
 // The mutants of what a store does once more, or in parts: it passes over what it knows, and cuts
-// what is long. None of them shows unless a delta is big.
+// what is long, and it undoes what is gone. None of them shows unless a delta is big or old.
 var mutants = []planted.Bug{
 	{
 		Name: "what the log refuses is known", Tests: "TestTheRefusedIsNotKnown", File: "merge.go",
@@ -64,8 +64,23 @@ var mutants = []planted.Bug{
 		Old: "t.free = s\n",
 		New: "if !bug() { t.free = s }\n",
 	},
+	{
+		Name: "an event between those that were fused is taken for one of them", Tests: "TestInvertOfWhatWasFused", File: "invert.go",
+		Old: "by, fused := s.tallies.fates.of(e.seq)",
+		New: "by, fused := s.tallies.fates.of(e.seq); if bug() { s.tree.dots(at, func(d dot) { if r := absorbed(kindCounter, d.payload); int(d.lane) == s.own && r.Lo <= e.seq && e.seq <= r.Hi { by, fused = d.seq, true } }) }",
+	},
+	{
+		Name: "what was fused is taken off as often as it is undone", Tests: "TestInvertOfWhatWasFused", File: "invert.go",
+		Old: "s.tallies.fates.takeOff(e.seq, s.tx.first)",
+		New: "if !bug() { s.tallies.fates.takeOff(e.seq, s.tx.first) }",
+	},
+	{
+		Name: "a fuse that the log refused is remembered", Tests: "TestInvertOfWhatWasFused", File: "log.go",
+		Old: "s.tallies.fates.rollBack(s.tx.first)",
+		New: "if !bug() { s.tallies.fates.rollBack(s.tx.first) }",
+	},
 }
 
 func TestMutantsAreKilled(t *testing.T) {
-	planted.Copy{Bugs: mutants, Tests: []string{"known_test.go", "growth_test.go", "store_test.go"}}.Kill(t)
+	planted.Copy{Bugs: mutants, Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go"}}.Kill(t)
 }
