@@ -143,7 +143,7 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 		for i, seq := range own.seqs {
 			if own.slots[i] != noSlot {
 				old = *s.tree.dot(at, uint32(s.own), seq)
-				s.rememberDot(at, old)
+				s.rememberDot(at, old, false)
 				s.tx.removed = append(s.tx.removed, located{s.own, seq})
 			}
 		}

@@ -52,7 +52,8 @@ type undoing struct {
 	steps []step
 	made  []event
 	ended []event
-	gap   bool // it ended more than is known
+	seen  []located // what it saw there and let live
+	gap   bool      // it ended more than is known
 }
 
 // event is an event with what it brought.
@@ -91,8 +92,12 @@ func (s *Store) undoings(v *view, past []byte) []undoing {
 		}
 	}
 	known := len(v.items)
-	eachPast(past, func(steps []step, e event) {
+	eachPast(past, func(steps []step, e event, lives bool) {
 		u := at(steps)
+		if lives {
+			u.seen = append(u.seen, e.located)
+			return
+		}
 		u.ended = append(u.ended, e)
 		known++
 	})
@@ -126,9 +131,10 @@ func (s *Store) undo(u *undoing) {
 	if there {
 		s.tree.dots(at, func(d dot) {
 			l := located{int(d.lane), d.seq}
-			if slices.ContainsFunc(u.made, func(e event) bool { return e.located == l }) {
+			switch {
+			case slices.ContainsFunc(u.made, func(e event) bool { return e.located == l }):
 				live = append(live, l)
-			} else {
+			case !slices.Contains(u.seen, l):
 				others = true
 			}
 		})
@@ -143,7 +149,9 @@ func (s *Store) undo(u *undoing) {
 	mark := len(s.tx.removed)
 	if len(live) > 0 {
 		s.touch(at)
-		s.remember(at, func(d dot) bool { return slices.Contains(live, located{int(d.lane), d.seq}) })
+		s.tree.dots(at, func(d dot) {
+			s.rememberDot(at, d, !slices.Contains(live, located{int(d.lane), d.seq}))
+		})
 		s.tx.removed = append(s.tx.removed, live...)
 	}
 	if tally || !others {
@@ -269,26 +277,33 @@ func (t *tree) ensureSteps(steps []step) (at slot) {
 func (s *Store) remember(at slot, which func(dot) bool) {
 	s.tree.dots(at, func(d dot) {
 		if which == nil || which(d) {
-			s.rememberDot(at, d)
+			s.rememberDot(at, d, false)
 		}
 	})
 }
 
-func (s *Store) rememberDot(at slot, d dot) {
+// rememberDot notes an event that is about to end; or one that is seen and lives on beside what ends,
+// so that the latter is known to be no news when it is to be made again.
+func (s *Store) rememberDot(at slot, d dot, lives bool) {
 	tx := &s.tx
-	if int(d.lane) == s.own && d.seq >= tx.first {
+	if !lives && int(d.lane) == s.own && d.seq >= tx.first {
 		return // made in this update
 	}
 	tx.steps = s.tree.steps(tx.steps[:0], at)
 	tx.past = appendSteps(tx.past, tx.steps)
 	tx.past = binary.AppendUvarint(tx.past, uint64(d.lane))
 	tx.past = binary.AppendUvarint(tx.past, d.seq)
+	if lives {
+		tx.past = append(tx.past, 1, 0)
+		return
+	}
+	tx.past = append(tx.past, 0)
 	tx.past = binary.AppendUvarint(tx.past, uint64(len(d.payload)))
 	tx.past = append(tx.past, d.payload...)
 }
 
-// eachPast calls f for each event that remember noted.
-func eachPast(past []byte, f func(steps []step, e event)) {
+// eachPast calls f for each event that was noted.
+func eachPast(past []byte, f func(steps []step, e event, lives bool)) {
 	r := wire.NewReader(past)
 	for r.Len() > 0 {
 		steps := make([]step, 0, r.Uvarint())
@@ -297,7 +312,8 @@ func eachPast(past []byte, f func(steps []step, e event)) {
 			steps = append(steps, step{sh, string(r.Bytes())})
 		}
 		e := event{located: located{int(r.Uvarint()), r.Uvarint()}}
+		lives := r.Byte() == 1
 		e.payload = string(r.Bytes())
-		f(steps, e)
+		f(steps, e, lives)
 	}
 }

@@ -107,6 +107,11 @@ func TestInvertLeavesWhatOthersDid(t *testing.T) {
 			mirror{`"doc" › field 9`: []string{"theirs"}},
 			mirror{`"doc" › field 9`: []string{"old", "theirs"}},
 		},
+		"a flag turned off for good": {
+			nil, func(e one) { e.Sticky.Disable() }, func(e one) { e.Sticky.Enable() },
+			mirror{`"doc" › field 11`: true},
+			nil,
+		},
 		"a flag that both turned on": {
 			nil, func(e one) { e.Flag.Enable() }, func(e one) { e.Flag.Enable() },
 			mirror{`"doc" › field 10`: true},
@@ -124,7 +129,15 @@ func TestInvertLeavesWhatOthersDid(t *testing.T) {
 			if !early {
 				merge(t, a, other)
 			}
+			done := da.read("doc").seen()
 			undo := a.Invert(do)
+			if !early { // what stood beside it was seen, and does not stop it from being done again
+				merge(t, b, do, undo)
+				redo := a.Invert(undo)
+				require.Equal(t, done, da.read("doc").seen(), "%s, done again", name)
+				undo = a.Invert(redo)
+				merge(t, b, redo)
+			}
 			merge(t, a, other)
 			merge(t, b, undo, do)
 			if want := c.early; early && want != nil {

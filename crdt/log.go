@@ -89,7 +89,10 @@ func (s *Store) rollBack(past []byte) {
 	own.forget(s.tx.first)
 	s.tallies.complete = false
 	s.tallies.fates.rollBack(s.tx.first)
-	eachPast(past, func(steps []step, e event) {
+	eachPast(past, func(steps []step, e event, lives bool) {
+		if lives {
+			return
+		}
 		at := s.tree.ensureSteps(steps)
 		s.lanes[e.lane].bury(e.seq)
 		s.attach(e.lane, e.seq, at, e.payload)

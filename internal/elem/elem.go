@@ -330,17 +330,16 @@ func float32Reader(nan bool) func(r *wire.Reader) float32 {
 	}
 }
 
-// maxSeconds is the last Unix second that a time.Time can hold.
-const maxSeconds = math.MaxInt64 - 62135596800
-
 func appendTime(dst []byte, v time.Time) []byte {
 	return binary.AppendUvarint(binary.AppendVarint(dst, v.Unix()), uint64(v.Nanosecond()))
 }
 
-// readTime reads an instant, and gives it the zone that all that are read have.
+// readTime reads an instant, and gives it the zone that all that are read have. The last seconds of
+// an int64 are beyond what a time.Time tells apart from its earliest, but it gives them back: what
+// can be written can be read.
 func readTime(r *wire.Reader) time.Time {
 	sec, nsec := r.Varint(), r.Uvarint()
-	if sec > maxSeconds || nsec >= 1e9 {
+	if nsec >= 1e9 {
 		r.Fail("no instant: %d seconds, %d nanoseconds", sec, nsec)
 		return time.Time{}
 	}

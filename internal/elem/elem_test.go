@@ -171,7 +171,7 @@ func TestTime(t *testing.T) {
 	require.Equal(t, Time, c.ID())
 	here := time.Date(2026, 11, 21, 12, 0, 0, 7, time.FixedZone("here", 3600))
 	now := time.Now()
-	for _, v := range []time.Time{here, now, {}, time.Unix(0, 0), time.Unix(maxSeconds, 999_999_999), time.Unix(math.MinInt64, 0)} {
+	for _, v := range []time.Time{here, now, {}, time.Unix(0, 0), time.Unix(math.MaxInt64, 999_999_999), time.Unix(math.MinInt64, 0)} {
 		back, err := c.Decode(c.Append(nil, v))
 		require.NoError(t, err)
 		require.True(t, back.Equal(v), v)
@@ -182,7 +182,6 @@ func TestTime(t *testing.T) {
 	require.Positive(t, c.Compare(now, here.AddDate(-50, 0, 0)))
 	for _, b := range [][]byte{
 		binary.AppendUvarint(binary.AppendVarint(nil, 0), 1e9),
-		binary.AppendUvarint(binary.AppendVarint(nil, maxSeconds+1), 0),
 		{0},
 		{0, 0, 0},
 	} {
