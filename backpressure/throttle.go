@@ -13,7 +13,7 @@ import (
 // anyway, because even refusing costs a server work. It is adaptive throttling as in "Site
 // Reliability Engineering", chapter 21: of the calls of the last second, those that the
 // server did not refuse, doubled, are let through; the rest is refused here, at random, with
-// an [*Overload] of reason [Throttled]. One call in twenty always goes through to see whether
+// an [*Overload] of reason [Throttled]. A call counts when its outcome is known. One call in twenty always goes through to see whether
 // the server has recovered, so that a client with a thousand calls a second is back at full
 // speed within three seconds, and one with few calls when some of them went through.
 //
@@ -51,11 +51,7 @@ func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error
 		return t.refusal
 	}
 	refused := false
-	defer func() {
-		if !refused {
-			t.accepted()
-		}
-	}()
+	defer func() { t.ended(refused) }()
 	err := fn(ctx)
 	refused = errors.Is(err, ErrOverload)
 	return err
@@ -84,12 +80,8 @@ func (r throttled) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, r.t.refusal
 	}
 	res, err := r.base.RoundTrip(req)
-	switch {
-	case errors.Is(err, ErrOverload):
-	case err == nil && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable):
-	default:
-		r.t.accepted()
-	}
+	r.t.ended(errors.Is(err, ErrOverload) ||
+		err == nil && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable))
 	return res, err
 }
 
@@ -99,16 +91,16 @@ func (t *Throttle) admit(u float64) bool {
 	return t.core.admit(time.Since(t.start), u)
 }
 
-func (t *Throttle) accepted() {
+func (t *Throttle) ended(refused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.core.accepted()
+	t.core.ended(refused)
 }
 
 // throttle is the core of [Throttle]: no clock, no lock, no randomness of its own.
 type throttle struct {
 	slots            [10]counted
-	asked, succeeded float64 // sums over the slots
+	asked, succeeded float64 // sums over the slots; who is under way is in neither
 	at               int64   // number of the slot under way
 }
 
@@ -125,16 +117,24 @@ const (
 func (t *throttle) admit(now time.Duration, u float64) bool {
 	s := t.slot(now)
 	refuse := (t.asked - generous*t.succeeded) / (t.asked + 1)
+	if u >= min(refuse, 1-probing) {
+		return true
+	}
 	s.asked++
 	t.asked++
-	return u >= min(refuse, 1-probing)
+	return false
 }
 
-// accepted counts a success in the slot of the last call that was admitted: while calls come that is
-// now, and otherwise what was asked and what succeeded are forgotten together.
-func (t *throttle) accepted() {
-	t.slots[t.at%int64(len(t.slots))].accepted++
-	t.succeeded++
+// ended counts a call that was admitted in the slot of the last one that was asked for: while calls
+// come that is now.
+func (t *throttle) ended(refused bool) {
+	s := &t.slots[t.at%int64(len(t.slots))]
+	s.asked++
+	t.asked++
+	if !refused {
+		s.accepted++
+		t.succeeded++
+	}
 }
 
 // slot forgets what is too old and returns the slot of now.

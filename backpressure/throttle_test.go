@@ -7,10 +7,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,9 +24,7 @@ func drive(th *throttle, rng *rand.Rand, from, to time.Duration, ok func(now tim
 		all++
 		if th.admit(now, rng.Float64()) {
 			sent++
-			if ok(now) {
-				th.accepted()
-			}
+			th.ended(!ok(now))
 		}
 	}
 	return float64(sent) / float64(all)
@@ -77,6 +77,35 @@ func TestThrottleIsBackInThreeSeconds(t *testing.T) {
 		down = false
 		sentFor(3 * time.Second)
 		require.Greater(t, sentFor(time.Second), 990)
+	})
+}
+
+// Calls that are under way are no refusals: neither many that begin at once nor long ones are held back
+// while the server does them all.
+func TestThrottleDoesNotCountWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wg sync.WaitGroup
+		call := func(client func() error) { wg.Go(func() { assert.NoError(t, client()) }) }
+		th, slow := NewThrottle(), NewThrottle()
+		req, err := http.NewRequest(http.MethodGet, "http://server/", http.NoBody)
+		require.NoError(t, err)
+		transport := NewThrottle().Transport(roundTrip(func(*http.Request) (*http.Response, error) {
+			time.Sleep(50 * time.Millisecond)
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+		}))
+		for range 100 {
+			call(func() error {
+				return th.Do(background, func(context.Context) error { time.Sleep(50 * time.Millisecond); return nil })
+			})
+			call(func() error { _, err := transport.RoundTrip(req); return err })
+		}
+		for range 100 {
+			call(func() error {
+				return slow.Do(background, func(context.Context) error { time.Sleep(3 * time.Second); return nil })
+			})
+			time.Sleep(100 * time.Millisecond)
+		}
+		wg.Wait()
 	})
 }
 
