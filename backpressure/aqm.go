@@ -21,11 +21,11 @@ type codel struct {
 func (c *codel) step(target, interval, now, delay time.Duration) (shed bool) {
 	if now >= c.until {
 		c.over = c.least > target
-		c.until, c.least = now+interval, delay
+		c.until, c.least = later(now, interval), delay
 		return false
 	}
 	c.least = min(c.least, delay)
-	return c.over && delay > 2*target
+	return c.over && delay-target > target
 }
 
 // newestFirst is adaptive LIFO (Maurer, "Fail at Scale", ACM Queue 2015): a line that has not

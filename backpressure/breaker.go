@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -237,10 +238,13 @@ func (c *circuit) enter(now time.Duration) bool {
 		return false
 	}
 	if c.round != 0 {
-		c.until, c.refusal = now+c.wait, nil
+		c.until, c.refusal = later(now, c.wait), nil
 	}
 	return true
 }
+
+// later is the time after a wait, which may be as long as for ever.
+func later(now, wait time.Duration) time.Duration { return now + min(wait, math.MaxInt64-now) }
 
 // leave takes the outcome of a call that began in a round.
 func (c *circuit) leave(now time.Duration, round uint64, failed bool, b *breakerConfig, seq *uint64) {
@@ -255,14 +259,14 @@ func (c *circuit) leave(now time.Duration, round uint64, failed bool, b *breaker
 	c.failures++
 	switch {
 	case c.round != 0:
-		c.wait = min(2*c.wait, b.longest)
+		c.wait += min(c.wait, b.longest-c.wait)
 	case c.failures >= b.failures:
 		c.wait = b.open
 	default:
 		return
 	}
 	*seq++
-	c.round, c.until, c.refusal = *seq, now+c.wait, nil
+	c.round, c.until, c.refusal = *seq, later(now, c.wait), nil
 }
 
 func (c *circuit) older(d *circuit) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,11 @@ func TestBreakerStaysOpenLonger(t *testing.T) {
 		require.ErrorIs(t, b.Do(background, 1, broken), errBroken)
 		time.Sleep(time.Second)
 		require.NoError(t, b.Do(background, 1, works), "from the beginning")
+
+		b = NewBreaker[int](BreakerFailures(1), BreakerOpen(math.MaxInt64, math.MaxInt64))
+		time.Sleep(time.Second)
+		require.ErrorIs(t, b.Do(background, 1, broken), errBroken)
+		require.ErrorIs(t, b.Do(background, 1, works), ErrOverload, "for good")
 	})
 }
 

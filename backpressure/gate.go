@@ -107,7 +107,7 @@ func (g *Gate) now() *opening {
 	if r == nil {
 		return s
 	}
-	step := min(rampSteps, int(rampSteps*(float64(time.Since(g.began)-r.at)/float64(r.over))))
+	step := int(min(rampSteps, rampSteps*(float64(time.Since(g.began)-r.at)/float64(r.over))))
 	if step <= s.step || !g.mu.TryLock() {
 		return s
 	}

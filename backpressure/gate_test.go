@@ -177,5 +177,10 @@ func TestGateRampsToTheVeryEnd(t *testing.T) {
 			time.Sleep(time.Second)
 			require.Equal(t, 1.0, g.Share(), "from %d/1009", i)
 		}
+		// Nobody may ask for years, which are more hundredths of the ramp than an int holds.
+		g.Set(0)
+		g.Ramp(1, time.Nanosecond, nil)
+		time.Sleep(100 * 365 * 24 * time.Hour)
+		require.Equal(t, 1.0, g.Share())
 	})
 }

@@ -65,8 +65,8 @@ var limiterMutants = []mutant{
 	},
 	{
 		"a retry does not wait for RetryAfter", "RetryWaits", "retry.go",
-		"wait += o.RetryAfter",
-		"if !bug() { wait += o.RetryAfter }",
+		"wait += min(o.RetryAfter,",
+		"wait += min(map[bool]time.Duration{false: o.RetryAfter}[bug()],",
 	},
 	{
 		"a budget counts no retry as spent", "BudgetHolds|RetryKeeps", "budget.go",

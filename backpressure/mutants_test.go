@@ -116,13 +116,13 @@ var mutants = []mutant{
 	},
 	{
 		"CoDel's baseline drifts: the least delay is never forgotten", rule, "aqm.go",
-		"c.until, c.least = now+interval, delay",
-		"if bug() { delay = min(delay, c.least) }; c.until, c.least = now+interval, delay",
+		"c.until, c.least = later(now, interval), delay",
+		"if bug() { delay = min(delay, c.least) }; c.until, c.least = later(now, interval), delay",
 	},
 	{
 		"CoDel takes a burst for a standing queue", rule, "aqm.go",
-		"return c.over && delay > 2*target",
-		"return (c.over || bug()) && delay > 2*target",
+		"return c.over && delay-target > target",
+		"return (c.over || bug()) && delay-target > target",
 	},
 	{
 		"who comes back at once has not paid", rule, "fair.go",

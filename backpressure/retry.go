@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -97,12 +98,12 @@ func (r Retry) wait(n int, err error, u float64) time.Duration {
 		most = 10 * time.Second
 	}
 	for ; n > 1 && bound < most; n-- {
-		bound *= 2
+		bound += min(bound, most-bound) // twice as long, and no overflow
 	}
 	wait := time.Duration(u * float64(min(bound, most)))
 	var o *Overload
 	if errors.As(err, &o) && o.RetryAfter > 0 {
-		wait += o.RetryAfter
+		wait += min(o.RetryAfter, math.MaxInt64-wait) // which comes from outside
 	}
 	return wait
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -70,6 +71,16 @@ func TestRetryUntilItSucceeds(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 3, v)
 	})
+}
+
+// Waits end at the longest there is: what is far too long does not become none.
+func TestRetryWaitsDoNotOverflow(t *testing.T) {
+	forever := Retry{Base: math.MaxInt64/2 + 1, Cap: math.MaxInt64}
+	for n := range 100 {
+		require.Greater(t, forever.wait(n+1, errFull, 0.5), 24*365*time.Hour, n)
+	}
+	o := &Overload{Reason: Full, RetryAfter: math.MaxInt64}
+	require.EqualValues(t, math.MaxInt64, Retry{}.wait(1, o, 0.5))
 }
 
 func TestRetryEndsWithTheContext(t *testing.T) {
