@@ -150,7 +150,9 @@ func (s *Store) undo(u *undoing) {
 	if len(live) > 0 {
 		s.touch(at)
 		s.tree.dots(at, func(d dot) {
-			s.rememberDot(at, d, !slices.Contains(live, located{int(d.lane), d.seq}))
+			if ends := slices.Contains(live, located{int(d.lane), d.seq}); ends || !tally {
+				s.rememberDot(at, d, !ends)
+			}
 		})
 		s.tx.removed = append(s.tx.removed, live...)
 	}
