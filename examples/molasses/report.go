@@ -125,8 +125,8 @@ func page(t text, results []result) *plot.Page {
 		Y:    plot.Axis{Label: "words per second"},
 		Note: "Dots are measured, lines are the Universal Scalability Law. The dashed line is the single thread; those who ask are at the bottom. Workers beyond the number of cores share them, so little can rise there.",
 	}
-	p99 := plot.Chart{Bars: true, Y: plot.Axis{Label: "seconds", Log: true}, Note: "How long a worker waits until a word is counted, one word in a hundred waits longer; at the most workers."}
-	lost := plot.Chart{Bars: true, Y: plot.Axis{Label: "%", Max: 100}, Note: "Share of the cores' time in which no word was counted, compared with the single thread, by number of workers."}
+	p99 := plot.Chart{Bars: true, Y: plot.Axis{Label: "99th percentile", Unit: "s", Log: true}, Note: "How long a worker waits until a word is counted, one word in a hundred waits longer; at the most workers."}
+	lost := plot.Chart{Bars: true, X: plot.Axis{Label: "workers"}, Y: plot.Axis{Label: "lost", Unit: "%", Max: 100}, Note: "Share of the cores' time in which no word was counted, compared with the single thread, by number of workers."}
 	for _, n := range head {
 		lost.X.Names = append(lost.X.Names, fmt.Sprint(n))
 	}

@@ -44,6 +44,7 @@ func (o outcome) p99() time.Duration {
 // result is all of it.
 type result struct {
 	capacity float64
+	deadline time.Duration
 	step     time.Duration
 	loads    []float64
 	names    []string
@@ -63,7 +64,7 @@ const (
 // run measures every variant at every load, and then with an elephant among the tenants.
 func (e experiment) run(ctx context.Context) (result, error) {
 	capacity := e.power.capacity()
-	r := result{capacity: capacity, step: e.step, loads: e.loads}
+	r := result{capacity: capacity, deadline: e.deadline, step: e.step, loads: e.loads}
 	fmt.Fprintf(e.out, "capacity %.0f requests/s (%d slots, %v each); callers give up after %v\n\n",
 		capacity, e.power.slots, e.power.mean, e.deadline)
 	fmt.Fprintf(e.out, "%-12s %8s %10s %9s %9s %9s %10s\n", "", "load", "goodput/s", "of it", "refused", "too late", "p99")

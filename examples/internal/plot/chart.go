@@ -38,6 +38,7 @@ type Series struct {
 // Axis is one of the two.
 type Axis struct {
 	Label    string
+	Unit     string // of the numbers, behind each, with its prefix: "s" for 1 ms
 	Log      bool
 	Min, Max float64  // of what is shown; if equal, they come from the points
 	Names    []string // instead of numbers: the name of x = 0, 1, 2, …
@@ -142,7 +143,7 @@ func (d *drawing) axes() {
 	for _, t := range d.y.ticks(6) {
 		y := d.y.at(t)
 		d.printf(`<path d="M%.1f %.1fH%.1f" stroke="currentColor" stroke-opacity=".13"/>`, d.left, y, d.right)
-		d.printf(`<text x="%.1f" y="%.1f" text-anchor="end" fill-opacity=".75">%s</text>`+"\n", d.left-8, y+4, Number(t))
+		d.printf(`<text x="%.1f" y="%.1f" text-anchor="end" fill-opacity=".75">%s</text>`+"\n", d.left-8, y+4, d.Y.number(t))
 	}
 	switch {
 	case len(d.X.Names) > 0:
@@ -153,7 +154,7 @@ func (d *drawing) axes() {
 	default:
 		for _, t := range d.x.ticks(10) {
 			if !d.X.Whole || t == math.Trunc(t) {
-				d.xTick(t, Number(t))
+				d.xTick(t, d.X.number(t))
 			}
 		}
 	}
@@ -182,7 +183,7 @@ func (d *drawing) bars() {
 			}
 			y := d.y.at(p.Y)
 			d.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"><title>%s %s</title></rect>`+"\n",
-				d.x.at(p.X)+offset, min(y, floor), max(width-1, 1), math.Abs(y-floor), d.color(i), html.EscapeString(s.Name), Number(p.Y))
+				d.x.at(p.X)+offset, min(y, floor), max(width-1, 1), math.Abs(y-floor), d.color(i), html.EscapeString(s.Name), d.Y.number(p.Y))
 		}
 	}
 }
@@ -220,7 +221,7 @@ func (d *drawing) line(s Series, color string) {
 	for _, p := range s.Points {
 		if d.X.shows(p.X) && d.Y.shows(p.Y) {
 			d.printf(`<circle cx="%.1f" cy="%.1f" r="3.2" fill="%s"><title>%s: %s, %s</title></circle>`+"\n",
-				d.x.at(p.X), d.y.at(p.Y), color, html.EscapeString(s.Name), Number(p.X), Number(p.Y))
+				d.x.at(p.X), d.y.at(p.Y), color, html.EscapeString(s.Name), d.X.number(p.X), d.Y.number(p.Y))
 		}
 	}
 }
@@ -355,6 +356,20 @@ func (s scale) ticks(n int) (ticks []float64) {
 		}
 	}
 	return ticks
+}
+
+// number writes v with the axis's unit.
+func (a Axis) number(v float64) string {
+	s := Number(v)
+	switch {
+	case a.Unit == "":
+		return s
+	case s != "" && s[len(s)-1] >= '0' && s[len(s)-1] <= '9':
+		return s + " " + a.Unit
+	}
+	// The prefix belongs to the unit: 1 ms, not 1m s.
+	_, prefix := utf8.DecodeLastRuneInString(s)
+	return s[:len(s)-prefix] + " " + s[len(s)-prefix:] + a.Unit
 }
 
 // Number writes v briefly: 1500000 as 1.5M, 0.002 as 2m.

@@ -23,7 +23,7 @@ type part struct{ title, body string }
 
 // Add adds a section with a chart.
 func (p *Page) Add(title string, c Chart) {
-	body := "<figure>" + c.SVG()
+	body := `<figure><div class="scroll">` + c.SVG() + "</div>"
 	if c.Note != "" {
 		body += "<figcaption>" + html.EscapeString(c.Note) + "</figcaption>"
 	}
@@ -74,6 +74,10 @@ const pageHead = `<!doctype html>
   table { border-collapse: collapse; width: 100%%; font-variant-numeric: tabular-nums }
   th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
   th { font-weight: 500; color: var(--dim); font-size: .85rem } th:first-child, td:first-child { text-align: left; padding-left: 0 }
+  @media (max-width: 40rem) {
+    svg { max-width: none; width: 38rem }
+    th, td { padding: .3rem .35rem; font-size: .85rem } th:first-child, td:first-child { white-space: normal }
+  }
 </style>
 <h1>%[1]s</h1>
 <p class="lead">%[2]s</p>

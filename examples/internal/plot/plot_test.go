@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -118,4 +119,25 @@ func TestPage(t *testing.T) {
 	for _, no := range []string{"<script", "http:", "https:", "<link", "url("} {
 		require.NotContains(t, text, no)
 	}
+}
+
+func TestUnitsFollowTheirPrefix(t *testing.T) {
+	for v, want := range map[float64]string{0.0001: "100 µs", 0.002: "2 ms", 0.4: "0.4 s", 20_000: "20 ks", 0: "0 s"} {
+		require.Equal(t, want, Axis{Unit: "s"}.number(v))
+		require.Equal(t, Number(v), Axis{}.number(v))
+	}
+	svg := Chart{Y: Axis{Unit: "s", Log: true}, Series: []Series{{Name: "wait", Points: []Point{{1, 0.001}, {2, 0.01}}}}}.SVG()
+	require.Contains(t, svg, ">1 ms</text>")
+	require.Contains(t, svg, "wait: 2, 0.01 s")
+}
+
+func TestCheckFindsWhatWouldKeepAPageFromBeingWritten(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, Check(filepath.Join(dir, "page.html")))
+	require.ErrorContains(t, Check(dir), "is a directory")
+	require.ErrorIs(t, Check(filepath.Join(dir, "none", "page.html")), fs.ErrNotExist)
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, Check(file))
+	require.Error(t, Check(filepath.Join(file, "page.html")))
 }
