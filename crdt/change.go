@@ -246,7 +246,7 @@ func (s *Store) locate(steps []step) (h *Handle, path Path, ok bool) {
 // glimpse returns the value at a leaf, nil if nothing lives there.
 func (h *Handle) glimpse() (value any, text string) {
 	at, ok := h.find()
-	if !ok || h.store.tree.at(at).live == 0 {
+	if !ok || h.store.tree.at(at).live() == 0 {
 		return nil, ""
 	}
 	s := h.store

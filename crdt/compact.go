@@ -249,7 +249,7 @@ func (s *Store) together(p *part) {
 			if l.slots[i] == noSlot {
 				continue
 			}
-			if n := s.tree.at(l.slots[i]); n.leaf != 0 && n.shape.kind.isTally() {
+			if n := s.tree.at(l.slots[i]); n.leaf() != 0 && n.shape.kind.isTally() {
 				d := s.tree.dot(l.slots[i], uint32(p.lane), l.seqs[i])
 				if took := absorbed(n.shape.kind, d.payload); took.Hi > 0 {
 					p.seen.Add(took.Hi)

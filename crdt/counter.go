@@ -150,7 +150,7 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 	}
 	s.mint(at, string(fold(old.payload)))
 	s.over(mark)
-	if h.up != nil && s.tree.at(at).live > 1 {
+	if h.up != nil && s.tree.at(at).live() > 1 {
 		s.tallies.add(at)
 	}
 }

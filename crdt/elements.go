@@ -44,7 +44,7 @@ func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p str
 	set, exists := s.find()
 	for _, e := range es {
 		key := keyOf(s.codec, e)
-		h := hashOf(&t.table, set, s.leaf, key) // once, be the element there or not
+		h := t.table.hash(set, s.leaf, key) // once, be the element there or not
 		at, there := noSlot, false
 		if exists {
 			at, there = find(t, h, set, s.leaf, key)
@@ -57,7 +57,7 @@ func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p str
 		default:
 			if !exists {
 				set, exists = s.ensure(), true
-				h = hashOf(&t.table, set, s.leaf, key)
+				h = t.table.hash(set, s.leaf, key)
 			}
 			at = t.create(h, set, s.leaf)
 			t.at(at).key = key
@@ -81,7 +81,7 @@ func (s *Elements[E]) Len() int {
 		return 0
 	}
 	if s.in == nil {
-		return int(s.store.tree.at(at).live)
+		return int(s.store.tree.at(at).live())
 	}
 	n := 0
 	for range s.All() {

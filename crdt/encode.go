@@ -61,23 +61,85 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 	for i := range parts {
 		b = e.part(b, s, &parts[i])
 	}
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	if e.big {
-		e.width = len(b)/live + 1
+		e.width = (len(b)+checksumLen)/live + 1
 	}
+	return e.finish(b, e.past)
+}
+
+// finish ends a delta that was written into the buffer.
+func (e *encoder) finish(b, past []byte) Delta {
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	if cap(b) > 1<<16 { // do not sit on the buffer of a rare big one
 		e.buf = nil
 		if cap(b)-len(b) > len(b)/4 {
 			b = slices.Clone(b)
 		}
-		return Delta{b: slices.Clip(b), past: slices.Clone(e.past)}
+		return Delta{b: slices.Clip(b), past: slices.Clone(past)}
 	}
 	e.buf = b
-	if len(e.past) == 0 {
-		return Delta{b: slices.Clone(b)}
+	both := make([]byte, len(b)+len(past))
+	copy(both[copy(both, b):], past)
+	if len(past) == 0 {
+		return Delta{b: both}
 	}
-	both := slices.Concat(b, e.past)
 	return Delta{b: both[:len(b):len(b)], past: both[len(b):]}
+}
+
+// one writes what encode would write, quicker, of an update that made one event, if all that it tells
+// is of the own lane: what was told of it, and that its newest event lives. It may decline.
+func (e *encoder) one(s *Store, told []interval.Range, past []byte) (d Delta, ok bool) {
+	l := &s.lanes[s.own]
+	last := len(l.seqs) - 1
+	if last < 0 || l.slots[last] == noSlot || l.seqs[last] != told[len(told)-1].Hi || len(l.fused.list) > 0 {
+		return Delta{}, false
+	}
+	seq, at := l.seqs[last], l.slots[last]
+	root := s.tree.at(rootSlot).shape
+	b := append(e.buf[:0], magic0, magic1, version, byte(root.kind), root.codec, 1)
+	b = binary.BigEndian.AppendUint64(b, uint64(l.id))
+	b = appendRuns(b, told)
+	b = append(binary.AppendUvarint(append(b, 1), seq-1), 0)
+
+	n := s.tree.at(at)
+	payload := ""
+	if n.leaf() != 0 {
+		payload = s.tree.dot(at, uint32(s.own), seq).payload
+	}
+	head := byte(1 << formBits)
+	if payload != "" {
+		head |= formFlag
+	}
+	if at == rootSlot {
+		b = append(b, head|formRef, 0)
+	} else {
+		var up uint64
+		b, up = appendPath(b, s.tree, n.parent)
+		b = appendNode(b, head|formNew, up, n)
+	}
+	if payload != "" {
+		b = binary.AppendUvarint(b, uint64(len(payload)))
+		b = append(b, payload...)
+	}
+	return e.finish(b, past), true
+}
+
+// appendPath names a node and its ancestors in a delta that has named none, and returns its number.
+func appendPath(b []byte, t *tree, s slot) (_ []byte, number uint64) {
+	if s == rootSlot {
+		return b, 0
+	}
+	n := t.at(s)
+	b, up := appendPath(b, t, n.parent)
+	return appendNode(b, 1<<formBits|formInner, up, n), up + 1
+}
+
+// appendNode names one node, in a group of its own.
+func appendNode(b []byte, head byte, up uint64, n *node) []byte {
+	b = binary.AppendUvarint(append(b, head), up)
+	b = append(b, byte(n.shape.kind), n.shape.codec)
+	b = binary.AppendUvarint(b, uint64(len(n.key)))
+	return append(b, n.key...)
 }
 
 func (e *encoder) part(b []byte, s *Store, p *part) []byte {
@@ -158,7 +220,7 @@ func (e *encoder) name(s slot, n *node, nodes uint32) {
 	switch {
 	case !e.big:
 		e.named = append(e.named, s)
-	case n.leaf == 0 && n.child == noSlot: // one event and nothing below: it is not named again
+	case n.alone: // one event and nothing below: it is not named again
 	default:
 		if e.index == nil {
 			e.index = make([]uint32, nodes)
@@ -194,7 +256,7 @@ func (w *groupWriter) elements(slots []slot, i, to int) int {
 			continue
 		}
 		n := w.tree.at(slots[i])
-		if n.leaf != 0 || n.child != noSlot || n.parent != w.parent || n.shape != w.shape || len(n.key) >= 0x80 {
+		if !n.alone || n.parent != w.parent || n.shape != w.shape || len(n.key) >= 0x80 {
 			break
 		}
 		b = append(append(b, byte(len(n.key))), n.key...)
@@ -208,7 +270,7 @@ func (w *groupWriter) elements(slots []slot, i, to int) int {
 func (w *groupWriter) event(laneIndex uint32, seq uint64, s slot) {
 	payload := ""
 	n := w.tree.at(s)
-	if n.leaf != 0 {
+	if n.leaf() != 0 {
 		payload = w.tree.dot(s, laneIndex, seq).payload
 	}
 	form := uint64(formNew)

@@ -46,5 +46,5 @@ func (f *StickyFlag) Disable() Delta { return f.write(removed) }
 // Enabled reports whether the flag is on, as this replica sees it now (a snapshot read).
 func (f *StickyFlag) Enabled() bool {
 	at, ok := f.find()
-	return ok && f.store.tree.at(at).live > 0 && unlessRemoved(f.store, at)
+	return ok && f.store.tree.at(at).live() > 0 && unlessRemoved(f.store, at)
 }

@@ -167,7 +167,7 @@ func TestADeletedKeyLeavesNothing(t *testing.T) {
 		for k := range keys {
 			s.Delete(key + strconv.Itoa(k))
 		}
-		require.Equal(t, uint32(0), s.tree.at(rootSlot).live)
+		require.Equal(t, uint32(0), s.tree.at(rootSlot).live())
 		require.Equal(t, 0, s.tree.table.full)
 		return s.State()
 	}

@@ -56,7 +56,7 @@ func (h *Handle) ensure() slot {
 // exists reports whether anything lives at or below the place.
 func (h *Handle) exists() bool {
 	at, ok := h.find()
-	return ok && h.store.tree.at(at).live > 0
+	return ok && h.store.tree.at(at).live() > 0
 }
 
 // write makes an event at the place, in the place of all that lives there.
@@ -152,7 +152,7 @@ func At[N Node[N]](s *Store, name string) N {
 // meanwhile survives. Nothing is left behind.
 func (s *Store) Delete(name string) Delta {
 	s.begin()
-	for c := s.tree.at(rootSlot).child; c != noSlot; {
+	for c := s.tree.at(rootSlot).child(); c != noSlot; {
 		n := s.tree.at(c)
 		next := n.next
 		if n.key == name {
@@ -227,7 +227,7 @@ func (h *Handle) children(f func(at slot, key string, sh shape) bool) {
 		return
 	}
 	t := h.store.tree
-	for c := t.at(at).child; c != noSlot; {
+	for c := t.at(at).child(); c != noSlot; {
 		n := t.at(c)
 		next := n.next
 		if !f(c, n.key, n.shape) {

@@ -37,7 +37,7 @@ func (s *Store) Invert(d Delta) Delta {
 		return Delta{}
 	}
 	var v view
-	if err := v.parse(d.b, false); err != nil || v.root != s.tree.at(rootSlot).shape {
+	if err := v.read(d.b); err != nil || v.root != s.tree.at(rootSlot).shape {
 		panic("crdt: Invert of a delta of another store")
 	}
 	s.begin()

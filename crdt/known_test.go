@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/go-calm/calm/clock"
 )
@@ -210,4 +211,101 @@ func TestTheKnownWhenPlacesAreOpened(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, !open, changed)
 	}
+}
+
+// A delta that is said to tell nothing new, for the store was walked along with it, is one whose merge
+// changes nothing and refuses nothing; and one that tells what the store holds is said to be.
+func TestWhatIsSkimmedIsKnown(t *testing.T) {
+	quiet, missed, refused := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		// A namesake of the first one has lost its disk: it gives its numbers to other events.
+		rs := []*replica{newReplica(1), newReplica(2), newReplica(3), newReplica(1)}
+		var ds []Delta
+		for range rapid.IntRange(10, 60).Draw(t, "steps") {
+			r := rs[rapid.IntRange(0, len(rs)-1).Draw(t, "replica")]
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			case 0, 1:
+				ds = append(ds, operate(t, r), r.State())
+			case 2:
+				ds = append(ds, r.Since(rs[rapid.IntRange(0, 2).Draw(t, "peer")].Digest()))
+			case 3:
+				r.Compact(r.Digest())
+			default:
+				if len(ds) == 0 {
+					continue
+				}
+				d := ds[rapid.IntRange(0, len(ds)-1).Draw(t, "delta")]
+				if d.IsZero() {
+					continue
+				}
+				said := r.merger.skimmer.knows(r.Store, d.b)
+				before := r.State()
+				changed, err := r.Merge(d)
+				nothing := !changed && err == nil
+				require.False(t, said && !nothing, "said to be known: changed %v, %v", changed, err)
+				if d.Len() == before.Len() && string(d.b) == string(before.b) {
+					require.True(t, said, "it is the state")
+				}
+				switch {
+				case err != nil:
+					refused++
+				case nothing:
+					if quiet++; !said {
+						missed++
+					}
+				}
+				require.True(t, err != nil || r.merger.skimmer.knows(r.Store, r.State().b))
+			}
+		}
+	})
+	t.Logf("of %d deltas that told nothing new %d were not seen to; %d were refused", quiet, missed, refused)
+	require.Less(t, missed, quiet/10+1)
+	require.Positive(t, refused)
+}
+
+// What is rare at random: events of one number that differ only in their place, and the reset of
+// events whose sum its maker had not seen.
+func TestWhatSkimmingMustNotMiss(t *testing.T) {
+	type nested = *Map[string, *Map[int, *Counter]]
+	a, b := Open[nested](1), Open[nested](1) // b lost its disk
+	for _, m := range []nested{a, b} {
+		m.At("x").At(1).Add(1)
+		m.At("y").At(1).Add(1)
+	}
+	refuses := func(m nested, d Delta) {
+		t.Helper()
+		require.False(t, m.store.merger.skimmer.knows(m.store, d.b))
+		_, err := m.Merge(d)
+		require.ErrorIs(t, err, ErrEquivocation)
+	}
+	require.True(t, a.store.merger.skimmer.knows(a.store, b.State().b))
+	a.At("x").At(2).Add(1)
+	b.At("y").At(2).Add(1) // a new node below another one
+	refuses(a, b.State())
+	refuses(b, a.State())
+
+	a, b = Open[nested](1), Open[nested](1)
+	for _, m := range []nested{a, b} {
+		m.At("x").At(1).Add(1)
+		m.At("x").At(2).Add(1)
+	}
+	a.At("x").At(1).Add(1)
+	b.At("x").At(2).Add(1) // a node that was named before
+	refuses(a, b.State())
+	refuses(b, a.State())
+
+	s, o := NewStore(1), NewStore(2)
+	c := At[*Counter](s, "c")
+	c.Add(1)
+	c.Add(2)
+	_, err := o.Merge(s.State())
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Compact(o.Digest()))
+	reset := o.Delete("c")
+	require.False(t, s.merger.skimmer.knows(s, reset.b))
+	changed, err := s.Merge(reset)
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Zero(t, c.Value())
+	require.True(t, s.merger.skimmer.knows(s, reset.b))
 }

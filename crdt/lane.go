@@ -57,6 +57,10 @@ func (l *lane) last(seq uint64) int {
 // insert records that the dot seq lives at s. A dot is inserted once: after it has died it is seen.
 func (l *lane) insert(seq uint64, s slot) {
 	i := l.last(seq)
+	if i == len(l.seqs) {
+		l.seqs, l.slots = append(l.seqs, seq), append(l.slots, s)
+		return
+	}
 	l.seqs = slices.Insert(l.seqs, i, seq)
 	l.slots = slices.Insert(l.slots, i, s)
 }

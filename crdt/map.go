@@ -79,7 +79,7 @@ func (m *Map[K, V]) Len() int {
 	if !ok {
 		return 0
 	}
-	return int(m.store.tree.at(at).live)
+	return int(m.store.tree.at(at).live())
 }
 
 // All yields keys and values in no particular order (a snapshot read). The loop may remove the key

@@ -18,6 +18,7 @@ type merger struct {
 	absorbs bool      // some of what is new has absorbed others
 	keys    keeper
 	known   known
+	skimmer skimmer
 }
 
 // Merge takes in what a delta tells and reports whether anything was new. It is commutative,
@@ -47,7 +48,11 @@ func (s *Store) merge(d Delta, learn bool) (fresh Delta, changed bool, err error
 	if known {
 		return Delta{}, false, nil
 	}
-	if err := m.view.parse(d.b, false); err != nil {
+	if len(d.b) >= big && m.skimmer.knows(s, d.b) {
+		m.known.add(h)
+		return Delta{}, false, nil
+	}
+	if err := m.view.read(d.b); err != nil {
 		return Delta{}, false, err // cannot be: a Delta holds what was checked
 	}
 	if err = m.check(s); err == nil {
@@ -182,7 +187,7 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 func (m *merger) same(s *Store, laneIndex uint32, it *item, at slot) bool {
 	n := s.tree.at(at)
 	payload := ""
-	if n.leaf != 0 {
+	if n.leaf() != 0 {
 		payload = s.tree.dot(at, laneIndex, it.seq).payload
 	}
 	return string(m.view.bytes(it.payload)) == payload && m.view.match(s.tree, it.def, at)
@@ -432,9 +437,12 @@ func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 	d := &v.defs[i]
 	if d.slot == noSlot {
 		up := v.place(t, d.parent, keys)
-		var isNew bool
-		if d.slot, isNew = ensure(t, up, d.shape, v.bytes(d.key)); isNew {
-			t.at(d.slot).key = keys.keep(v.bytes(d.key))
+		key := v.bytes(d.key)
+		h := t.table.hashBytes(up, d.shape, key)
+		var known bool
+		if d.slot, known = find(t, h, up, d.shape, key); !known {
+			d.slot = t.create(h, up, d.shape)
+			t.at(d.slot).key = keys.keep(key)
 		}
 	}
 	return d.slot

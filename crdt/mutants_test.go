@@ -40,6 +40,41 @@ var mutants = []planted.Bug{
 		New: "if !bug() { k.hashes[k.next%len(k.hashes)] = h }",
 	},
 	{
+		Name: "an element with another key is taken for known", Tests: "TestAlmostTheKnownIsRead", File: "skim.go",
+		Old: "n.key != string(key)",
+		New: "n.key != string(key) && !bug()",
+	},
+	{
+		Name: "a value that differs is taken for known", Tests: "TestWhatIsSkimmedIsKnown", File: "skim.go",
+		Old: "return have == string(told)",
+		New: "return have == string(told) || bug()",
+	},
+	{
+		Name: "a removal is taken for known", Tests: "TestWhatIsSkimmedIsKnown", File: "skim.go",
+		Old: "if l.slots[k.at] != noSlot {",
+		New: "if l.slots[k.at] != noSlot && !bug() {",
+	},
+	{
+		Name: "events that nobody has seen are taken for known", Tests: "TestWhatIsSkimmedIsKnown", File: "skim.go",
+		Old: "if !l.seen.ContainsRange(r.Lo, r.Hi) {",
+		New: "if !l.seen.ContainsRange(r.Lo, r.Hi) && !bug() {",
+	},
+	{
+		Name: "an event at another place is taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
+		Old: "n.parent != up ||",
+		New: "n.parent != up && !bug() ||",
+	},
+	{
+		Name: "the reset of a sum is taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
+		Old: "known = known && (within(k.told, by) || within(k.live, upto))",
+		New: "known = known && (within(k.told, by) || within(k.live, upto) || bug())",
+	},
+	{
+		Name: "a namesake's element at the same number is taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
+		Old: "at[0] != noSlot && at[0] != k.nodes[node]",
+		New: "at[0] != noSlot && at[0] != k.nodes[node] && !bug()",
+	},
+	{
 		Name: "a frame is sent though it is too long", Tests: "TestAHugeDeltaInFrames", File: "store.go",
 		Old: "if d.Len() > size && to-from > 1 {",
 		New: "if d.Len() > size && to-from > 1 && !bug() {",

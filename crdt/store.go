@@ -114,24 +114,8 @@ func (s *Store) end() Delta {
 		clear(s.watch.before)
 		return Delta{}
 	}
-	parts := s.parts(tx.removed)
-	if tx.next > tx.first {
-		own := &s.lanes[s.own]
-		i := slices.IndexFunc(parts, func(p part) bool { return p.lane == s.own })
-		if i < 0 {
-			i = len(parts)
-			parts = morePart(parts, s.own)
-		}
-		parts[i].seen.AddRange(tx.first, tx.next-1)
-		if from := own.last(tx.first); from < len(own.seqs) {
-			parts[i].spans = append(parts[i].spans, span{from, len(own.seqs)})
-		}
-	}
+	d := s.made()
 	tx.removed = tx.removed[:0]
-	tx.parts = parts
-	s.encoder.past = tx.past
-	d := s.encoder.encode(s, parts)
-	s.encoder.past = nil
 	if tx.past = tx.past[:0]; cap(tx.past) > 1<<16 {
 		tx.past = nil
 	}
@@ -142,6 +126,41 @@ func (s *Store) end() Delta {
 		(*f)(d)
 	}
 	s.tell(true)
+	return d
+}
+
+// made returns the delta of the running update.
+func (s *Store) made() Delta {
+	tx := &s.tx
+	own := &s.lanes[s.own]
+	single := tx.next == tx.first+1
+	if single && len(tx.removed) == 0 {
+		if d, ok := s.encoder.one(s, []interval.Range{{Lo: tx.first, Hi: tx.first}}, tx.past); ok {
+			return d
+		}
+	}
+	parts := s.parts(tx.removed)
+	if tx.next > tx.first {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.lane == s.own })
+		if i < 0 {
+			i = len(parts)
+			parts = morePart(parts, s.own)
+		}
+		parts[i].seen.AddRange(tx.first, tx.next-1)
+		tx.parts = parts
+		if single && len(parts) == 1 {
+			if d, ok := s.encoder.one(s, parts[0].seen.Runs(), tx.past); ok {
+				return d
+			}
+		}
+		if from := own.last(tx.first); from < len(own.seqs) {
+			parts[i].spans = append(parts[i].spans, span{from, len(own.seqs)})
+		}
+	}
+	tx.parts = parts
+	s.encoder.past = tx.past
+	d := s.encoder.encode(s, parts)
+	s.encoder.past = nil
 	return d
 }
 
@@ -202,10 +221,10 @@ func (s *Store) mint(at slot, payload string) {
 // minted returns the event that the running update has made at a leaf, if there is one.
 func (s *Store) minted(at slot) *dot {
 	n := s.tree.at(at)
-	if n.leaf == 0 || s.tx.next == s.tx.first {
+	if n.leaf() == 0 || s.tx.next == s.tx.first {
 		return nil // without a payload there is nothing to change
 	}
-	dots := s.tree.leaves[n.leaf-1]
+	dots := s.tree.leaves[n.leaf()-1]
 	for i := range slices.Backward(dots) {
 		if dots[i].lane == uint32(s.own) && dots[i].seq >= s.tx.first {
 			return &dots[i]
@@ -216,8 +235,8 @@ func (s *Store) minted(at slot) *dot {
 
 // write makes a new event at a leaf that takes the place of all that live there.
 func (s *Store) write(at slot, payload string) {
-	if n := s.tree.at(at); n.live == 1 { // what this update has written, it may write again
-		if payload == "" && n.leaf == 0 && int(n.lane) == s.own && n.seq >= s.tx.first {
+	if n := s.tree.at(at); n.live() == 1 { // what this update has written, it may write again
+		if payload == "" && n.alone && int(n.y) == s.own && n.x >= s.tx.first {
 			return
 		}
 		if d := s.minted(at); d != nil {
@@ -241,12 +260,12 @@ func (s *Store) clear(at slot) {
 
 // collect puts all events at and below a node on the list of those that are over.
 func (s *Store) collect(at slot) {
-	if s.tree.at(at).child == noSlot {
+	if s.tree.at(at).child() == noSlot {
 		s.touch(at)
 		s.remember(at, nil)
 	}
 	s.tree.dots(at, func(d dot) { s.tx.removed = append(s.tx.removed, located{int(d.lane), d.seq}) })
-	for c := s.tree.at(at).child; c != noSlot; c = s.tree.at(c).next {
+	for c := s.tree.at(at).child(); c != noSlot; c = s.tree.at(c).next {
 		s.collect(c)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,14 +84,14 @@ func look(t require.TestingT, s *Store) naive {
 		reachable++
 		want := perNode[at]
 		prev := noSlot
-		for c := s.tree.at(at).child; c != noSlot; c = s.tree.at(c).next {
+		for c := s.tree.at(at).child(); c != noSlot; c = s.tree.at(c).next {
 			require.Equal(t, at, s.tree.at(c).parent)
 			require.Equal(t, prev, s.tree.at(c).prev)
 			require.NotZero(t, walk(c), "an empty node stays")
 			want++
 			prev = c
 		}
-		require.Equal(t, want, s.tree.at(at).live)
+		require.Equal(t, want, s.tree.at(at).live())
 		return want
 	}
 	walk(rootSlot)
@@ -374,4 +375,55 @@ func free(t *tree) int {
 		n++
 	}
 	return n
+}
+
+// What a mutator returns is, to the byte, what one lacks who has seen all but this change: an update
+// that makes one event is written another way than a difference.
+func TestAMutatorsDeltaIsTheDifference(t *testing.T) {
+	check := func(s *Store, name string, change func() Delta) {
+		t.Helper()
+		before := s.Digest()
+		d := change()
+		require.Equal(t, s.Since(before).b, d.b, name)
+	}
+	c, g, f := NewCounter(5), NewGCounter(5), Open[*Flag](5)
+	b, l, e := NewBoundedCounter(5), NewLWW[string](5), NewSet[string](5)
+	for i := range 3 {
+		check(c.store, "counter", func() Delta { return c.Add(int64(i) - 1) })
+		check(g.store, "grow-only counter", func() Delta { return g.Add(uint64(i)) })
+		check(f.store, "flag", f.Enable)
+		check(b.store, "bounded counter", func() Delta { return b.Add(300) })
+		check(l.store, "register", func() Delta { return l.Set(clock.Timestamp(i+1), "v") })
+		check(e.store, "element", func() Delta { return e.Add(strings.Repeat("long", 50*i)) })
+		check(e.store, "the same again", func() Delta { return e.Add("") })
+		check(e.store, "added and removed", func() Delta {
+			return e.store.Update(func() {
+				e.Add("x")
+				e.Remove("x")
+			})
+		})
+		check(e.store, "removed", func() Delta { return e.Remove("") })
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		rs := []*replica{newReplica(1), newReplica(2)}
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			r := rs[rapid.IntRange(0, 1).Draw(t, "replica")]
+			before := r.Digest()
+			d := operate(t, r)
+			require.Equal(t, r.Since(before).b, d.b)
+			if rapid.Bool().Draw(t, "merge") {
+				o := rs[0]
+				if o == r {
+					o = rs[1]
+				}
+				_, err := o.Merge(d)
+				require.NoError(t, err)
+			}
+			if rapid.IntRange(0, 5).Draw(t, "compact") == 0 {
+				rs[0].Merge(rs[1].State())
+				rs[1].Merge(rs[0].State())
+				rs[0].Compact(rs[0].Digest())
+			}
+		}
+	})
 }

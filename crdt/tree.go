@@ -16,15 +16,47 @@ const (
 // node is a place in the tree of values: an element of a set, an entry of a map, a field, a leaf.
 // It exists while it or something below it holds a live dot; only the root always exists.
 type node struct {
-	key        string
-	seq        uint64 // a leaf's only dot, if it has no payload; 0 if there is none or leaf is set
+	key string
+	// x and y are the number and the lane of the node's dot if it is alone. Else they are how many dots
+	// and children live, above the first child, and where the dots are.
+	x          uint64
+	y          uint32
 	parent     slot
-	child      slot // first child
 	next, prev slot // siblings, in no particular order
-	live       uint32
-	lane       uint32
-	leaf       uint32 // index into tree.leaves plus 1, if there are several dots or payloads
 	shape      shape
+	alone      bool // there is one dot, without a payload, and nothing below: an element of a set
+}
+
+// live returns how many dots and children there are.
+func (n *node) live() uint32 {
+	if n.alone {
+		return 1
+	}
+	return uint32(n.x >> 32)
+}
+
+// child returns the first child.
+func (n *node) child() slot {
+	if c := slot(n.x); c != rootSlot && !n.alone { // the root is nobody's child
+		return c
+	}
+	return noSlot
+}
+
+// leaf returns the index into tree.leaves, plus 1, of dots that are several or have payloads.
+func (n *node) leaf() uint32 {
+	if n.alone {
+		return 0
+	}
+	return n.y
+}
+
+// setChild is for a node that is not alone.
+func (n *node) setChild(c slot) {
+	if c == noSlot {
+		c = rootSlot
+	}
+	n.x = n.x>>32<<32 | uint64(c)
 }
 
 // dot is an event that lives at a leaf, with what it brought.
@@ -55,7 +87,7 @@ func newTree(root shape) *tree {
 	t := &tree{free: noSlot, table: table{seed: maphash.MakeSeed()}}
 	t.alloc()
 	n := t.at(rootSlot)
-	n.parent, n.child, n.next, n.prev, n.shape = noSlot, noSlot, noSlot, noSlot, root
+	n.parent, n.next, n.prev, n.shape = noSlot, noSlot, noSlot, root
 	return t
 }
 
@@ -92,26 +124,19 @@ func (t *tree) alloc() slot {
 
 // find returns the child of parent with the given shape and key.
 func (t *tree) find(parent slot, sh shape, key string) (slot, bool) {
-	return find(t, hashOf(&t.table, parent, sh, key), parent, sh, key)
+	return find(t, t.table.hash(parent, sh, key), parent, sh, key)
 }
 
 // ensure returns the child of parent with the given shape and key, making it if need be. What is
 // made is not counted by its parent until a dot is attached below it: the caller must do so.
 func (t *tree) ensure(parent slot, sh shape, key string) slot {
-	s, isNew := ensure(t, parent, sh, key)
-	if isNew {
+	h := t.table.hash(parent, sh, key)
+	s, ok := find(t, h, parent, sh, key)
+	if !ok {
+		s = t.create(h, parent, sh)
 		t.at(s).key = key
 	}
 	return s
-}
-
-// ensure is tree.ensure, but for the key of what is new, which the caller must set.
-func ensure[K string | []byte](t *tree, parent slot, sh shape, key K) (s slot, isNew bool) {
-	h := hashOf(&t.table, parent, sh, key)
-	if s, ok := find(t, h, parent, sh, key); ok {
-		return s, false
-	}
-	return t.create(h, parent, sh), true
 }
 
 // create makes the child of parent of which h is the hash, but for its key, which the caller must set.
@@ -121,11 +146,13 @@ func (t *tree) create(h uint64, parent slot, sh shape) slot {
 	}
 	s := t.alloc()
 	p, n := t.at(parent), t.at(s)
-	n.shape, n.parent, n.child, n.next, n.prev = sh, parent, noSlot, p.child, noSlot // the rest is zero
-	if p.child != noSlot {
-		t.at(p.child).prev = s
+	t.spread(p)
+	first := p.child()
+	n.shape, n.parent, n.next, n.prev = sh, parent, first, noSlot // the rest is zero
+	if first != noSlot {
+		t.at(first).prev = s
 	}
-	p.child = s
+	p.setChild(s)
 	t.table.put(h, s)
 	t.coming = max(0, t.coming-1)
 	return s
@@ -134,38 +161,54 @@ func (t *tree) create(h uint64, parent slot, sh shape) slot {
 // attach adds a dot to a leaf.
 func (t *tree) attach(s slot, d dot) {
 	n := t.at(s)
-	switch {
-	case n.leaf != 0:
-		i := n.leaf - 1
-		t.leaves[i] = append(t.leaves[i], d)
-	case n.seq == 0 && d.payload == "":
-		n.lane, n.seq = d.lane, d.seq
-	default:
-		var i uint32
-		if k := len(t.freeLeaves); k > 0 {
-			i, t.freeLeaves = t.freeLeaves[k-1], t.freeLeaves[:k-1]
-		} else {
-			i = uint32(len(t.leaves))
-			t.leaves = append(t.leaves, nil)
+	if d.payload == "" && n.x == 0 && !n.alone {
+		n.x, n.y, n.alone = d.seq, d.lane, true
+	} else {
+		t.spread(n)
+		if n.y == 0 {
+			n.y = t.newLeaf()
 		}
-		if n.seq != 0 {
-			t.leaves[i] = append(t.leaves[i], dot{lane: n.lane, seq: n.seq})
+		t.leaves[n.y-1] = append(t.leaves[n.y-1], d)
+		if n.x += 1 << 32; n.x>>32 > 1 {
+			return
 		}
-		t.leaves[i] = append(t.leaves[i], d)
-		n.seq, n.leaf = 0, i+1
 	}
-	for n.live++; n.live == 1 && n.parent != noSlot; n.live++ {
+	// Something lives where nothing did.
+	for n.parent != noSlot {
 		n = t.at(n.parent)
+		if n.x += 1 << 32; n.x>>32 > 1 {
+			return
+		}
 	}
+}
+
+// spread makes room at a node for more than one dot.
+func (t *tree) spread(n *node) {
+	if n.alone {
+		d := dot{lane: n.y, seq: n.x}
+		n.x, n.y, n.alone = 1<<32, t.newLeaf(), false
+		t.leaves[n.y-1] = append(t.leaves[n.y-1], d)
+	}
+}
+
+// newLeaf returns the index plus 1 of an empty list of dots.
+func (t *tree) newLeaf() uint32 {
+	if k := len(t.freeLeaves); k > 0 {
+		i := t.freeLeaves[k-1]
+		t.freeLeaves = t.freeLeaves[:k-1]
+		return i + 1
+	}
+	t.leaves = append(t.leaves, nil)
+	return uint32(len(t.leaves))
 }
 
 // detach removes a dot from a leaf; places that hold nothing any more go.
 func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 	n := t.at(s)
-	if n.leaf == 0 {
-		n.seq = 0
+	if n.alone {
+		n.x, n.y, n.alone = 1<<32, 0, false
 	} else {
-		dots := t.leaves[n.leaf-1]
+		dots := t.leaves[n.y-1]
 		for i := range slices.Backward(dots) {
 			if dots[i].lane == laneIndex && dots[i].seq == seq {
 				dots[i] = dots[len(dots)-1]
@@ -174,15 +217,15 @@ func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 				break
 			}
 		}
-		t.leaves[n.leaf-1] = dots
+		t.leaves[n.y-1] = dots
 		if len(dots) == 0 {
-			t.freeLeaves = append(t.freeLeaves, n.leaf-1)
-			n.leaf = 0
+			t.freeLeaves = append(t.freeLeaves, n.y-1)
+			n.y = 0
 		}
 	}
 	for {
-		n.live--
-		if n.live > 0 || n.parent == noSlot {
+		n.x -= 1 << 32
+		if n.x>>32 > 0 || n.parent == noSlot {
 			return
 		}
 		parent := n.parent
@@ -192,28 +235,28 @@ func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 }
 
 func (t *tree) release(s slot, n *node) {
-	t.table.remove(hashOf(&t.table, n.parent, n.shape, n.key), s)
+	t.table.remove(t.table.hash(n.parent, n.shape, n.key), s)
 	if n.prev != noSlot {
 		t.at(n.prev).next = n.next
 	} else {
-		t.at(n.parent).child = n.next
+		t.at(n.parent).setChild(n.next)
 	}
 	if n.next != noSlot {
 		t.at(n.next).prev = n.prev
 	}
-	*n = node{next: t.free, child: noSlot, prev: noSlot, parent: noSlot}
+	*n = node{next: t.free, prev: noSlot, parent: noSlot}
 	t.free = s
 }
 
 // dots calls f for each dot of a leaf, in no particular order; f must not change the tree.
 func (t *tree) dots(s slot, f func(dot)) {
 	n := t.at(s)
-	if n.leaf != 0 {
-		for _, d := range t.leaves[n.leaf-1] {
+	if n.alone {
+		f(dot{lane: n.y, seq: n.x})
+	} else if n.y != 0 {
+		for _, d := range t.leaves[n.y-1] {
 			f(d)
 		}
-	} else if n.seq != 0 {
-		f(dot{lane: n.lane, seq: n.seq})
 	}
 }
 
@@ -222,10 +265,10 @@ func (t *tree) dots(s slot, f func(dot)) {
 // last one.
 func (t *tree) dot(s slot, laneIndex uint32, seq uint64) *dot {
 	n := t.at(s)
-	if n.leaf == 0 {
-		return &dot{lane: n.lane, seq: n.seq}
+	if n.alone {
+		return &dot{lane: n.y, seq: n.x}
 	}
-	dots := t.leaves[n.leaf-1]
+	dots := t.leaves[n.y-1]
 	for i := range slices.Backward(dots) {
 		if dots[i].lane == laneIndex && dots[i].seq == seq {
 			return &dots[i]
@@ -248,14 +291,17 @@ const (
 	tagDead = 1 // was taken: a search goes on past it
 )
 
-func hashOf[K string | []byte](t *table, parent slot, sh shape, key K) uint64 {
-	var h uint64
-	switch key := any(key).(type) {
-	case string:
-		h = maphash.String(t.seed, key)
-	case []byte:
-		h = maphash.Bytes(t.seed, key) // the same for the same bytes
-	}
+// hash returns where to look for a place.
+func (t *table) hash(parent slot, sh shape, key string) uint64 {
+	return spot(maphash.String(t.seed, key), parent, sh)
+}
+
+// hashBytes is hash, of a key that is no string yet.
+func (t *table) hashBytes(parent slot, sh shape, key []byte) uint64 {
+	return spot(maphash.Bytes(t.seed, key), parent, sh) // the same for the same bytes
+}
+
+func spot(h uint64, parent slot, sh shape) uint64 {
 	return mix(h ^ uint64(parent)<<16 ^ uint64(sh.kind)<<8 ^ uint64(sh.codec))
 }
 
@@ -321,7 +367,7 @@ func (t *table) rebuild(tr *tree) {
 	// In the order of nodes, which is that of memory.
 	for at := range tr.count {
 		if n := tr.at(at); n.parent != noSlot {
-			t.put(hashOf(t, n.parent, n.shape, n.key), at)
+			t.put(t.hash(n.parent, n.shape, n.key), at)
 		}
 	}
 }

@@ -119,6 +119,18 @@ func (r *Reader) Take(n int) []byte {
 // Bytes reads a length and that many bytes, as a sub-slice of the input.
 func (r *Reader) Bytes() []byte { return r.Take(r.Count(1)) }
 
+// SkipBytes passes over n of what Bytes reads.
+func (r *Reader) SkipBytes(n uint64) {
+	for ; n > 0 && r.err == nil; n-- {
+		// A length of one byte is nearly all of them.
+		if left := r.b[r.off:]; len(left) > 0 && left[0] < 0x80 && int(left[0]) < len(left) {
+			r.off += 1 + int(left[0])
+			continue
+		}
+		r.Bytes()
+	}
+}
+
 // Count reads a number of things of which each takes at least size ≥ 1 bytes of what is left,
 // so that a caller may allocate in proportion to it.
 func (r *Reader) Count(size int) int {

@@ -93,3 +93,27 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// Passing over is reading without looking: it stops where reading does, with the same error.
+func TestSkipBytesIsReading(t *testing.T) {
+	inputs := [][]byte{
+		nil, {0}, {1}, {2, 'a'}, {1, 'a', 0, 2, 'b', 'c'}, {0x80}, {0x80, 0}, {0xff, 0x01},
+		AppendBytes(AppendBytes([]byte{1, 'x'}, make([]byte, 127)), make([]byte, 128)),
+		AppendBytes(nil, make([]byte, 300))[:100],
+		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 1},
+	}
+	for _, in := range inputs {
+		for n := range uint64(5) {
+			read, skip := NewReader(in), NewReader(in)
+			for range n {
+				read.Bytes()
+			}
+			skip.SkipBytes(n)
+			require.Equal(t, read, skip, "%d of %x", n, in)
+		}
+	}
+	r := NewReader([]byte{1, 2, 3})
+	r.Fail("before")
+	r.SkipBytes(1)
+	require.Zero(t, r.Offset())
+}
