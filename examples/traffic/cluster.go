@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-calm/calm/backpressure"
 	"github.com/go-calm/calm/examples/internal/cutnet"
-	"github.com/go-calm/calm/lattice"
 )
 
 // cluster is a number of nodes in this process, each of which could as well be on a machine of its
@@ -149,7 +148,7 @@ func (c *cluster) lines() (n int64) {
 func (c *cluster) known() (requests [2]int64) {
 	for i, side := range c.sides {
 		for _, n := range side {
-			n.view(func(s *site, _ *lattice.Set[string]) { requests[i] = max(requests[i], s.totals(0).Requests) })
+			n.view(func(s *site) { requests[i] = max(requests[i], s.totals(0).Requests) })
 		}
 	}
 	return requests

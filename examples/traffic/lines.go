@@ -127,8 +127,8 @@ func (l *lines) read(ctx context.Context) (chunks <-chan chunk, err func() error
 // headSize is how much of an input's beginning tells it from another of the same name.
 const headSize = 4 << 10
 
-// resume skips to offset, where a snapshot says that counting stopped, and reports whether the
-// input is the one that the snapshot was taken of: it is that long, and begins with the same bytes.
+// resume skips to offset, where a journal says that counting stopped, and reports whether the
+// input is the one that was counted: it is that long, and begins with the same bytes.
 // If not (the log was rotated), the stream must be opened again and read from its beginning.
 func (l *lines) resume(ctx context.Context, offset int64, head uint32) (bool, error) {
 	l.head = make([]byte, min(offset, headSize))

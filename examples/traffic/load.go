@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/examples/internal/term"
-	"github.com/go-calm/calm/lattice"
 )
 
 // loadConfig says what -load does.
@@ -223,7 +222,7 @@ func (l *loader) check(ctx context.Context) (int, error) {
 		want -= node.in.malformed.Load()
 	}
 	var got int64
-	l.cluster.nodes[0].view(func(s *site, _ *lattice.Set[string]) { got = s.totals(0).Requests })
+	l.cluster.nodes[0].view(func(s *site) { got = s.totals(0).Requests })
 	fmt.Fprintf(l.out, "all nodes agreed %s after the last line: %s requests", term.Took(time.Since(began)), term.Thousands(got))
 	if got != want {
 		fmt.Fprintf(l.out, ", which are not the %s that were let in\n", term.Thousands(want))

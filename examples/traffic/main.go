@@ -19,7 +19,8 @@
 // carry, then half of it, and says what was counted, dropped and late at each; -full says what gives way.
 //
 // A node of -serve runs until it is interrupted. Kill it with -9 and start it again: it goes on from its
-// snapshot, and no line is lost or counted twice.
+// journal, and no line is lost or counted twice. One that will never be back is retired by any other, by
+// -retire and the name that the others' status pages show; else they keep for it what happens meanwhile.
 //
 // Exit codes: 0 all nodes agree with the recount; 1 they do not, or something failed; 2 wrong usage;
 // 3 all nodes agree, and what lacks is exactly what -full dropped.
@@ -34,10 +35,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/go-calm/calm/crdt"
 	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/examples/internal/gossip"
 	"github.com/go-calm/calm/examples/internal/program"
@@ -92,6 +95,7 @@ type options struct {
 	over    string
 	key     string
 	data    string
+	retire  string
 	verbose bool
 }
 
@@ -120,7 +124,8 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.join, "join", "", "with -serve: `addresses` of nodes to join, separated by commas")
 	f.StringVar(&o.over, "transport", "memberlist", "what carries messages between nodes: memberlist, or http; the same for all")
 	f.StringVar(&o.key, "key", "", "encrypt what nodes say to each other: 16, 24 or 32 bytes in base64, or @file to read them from; the same `key` for all")
-	f.StringVar(&o.data, "data", "", "with -serve: the `directory` that the node's state is kept in")
+	f.StringVar(&o.data, "data", "", "with -serve: the `directory` that the node's journal is kept in")
+	f.StringVar(&o.retire, "retire", "", "with -serve: replicas' `names`, separated by commas, of nodes that are gone for ever")
 	f.BoolVar(&o.verbose, "v", false, "show memberlist's log")
 	return f
 }
@@ -172,7 +177,7 @@ func (o *options) check(flags *flag.FlagSet, given map[string]bool) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected %q; the log is given by -log", flags.Arg(0))
 	}
-	for _, name := range []string{"bind", "http", "join", "data"} {
+	for _, name := range []string{"bind", "http", "join", "data", "retire"} {
 		if given[name] && !o.serve {
 			return fmt.Errorf("-%s needs -serve", name)
 		}
@@ -270,8 +275,26 @@ func (o *options) node(in accesslog.Input, stderr io.Writer) (nodeConfig, error)
 		if o.join != "" {
 			cfg.join = strings.Split(o.join, ",")
 		}
+		if cfg.retire, err = parseReplicas(o.retire); err != nil {
+			return nodeConfig{}, err
+		}
 	}
 	return cfg, nil
+}
+
+// parseReplicas reads replicas' names as they are shown.
+func parseReplicas(s string) (ids []crdt.ReplicaID, err error) {
+	if s == "" {
+		return nil, nil
+	}
+	for _, text := range strings.Split(s, ",") {
+		id, err := strconv.ParseUint(text, 16, 64)
+		if err != nil || id == 0 || len(text) != 16 {
+			return nil, fmt.Errorf("-retire: %q is no replica's name: 16 digits, as the status page shows it", text)
+		}
+		ids = append(ids, crdt.ReplicaID(id))
+	}
+	return ids, nil
 }
 
 // parseKey reads a key, given in base64 or in a file that holds it so.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,18 +15,15 @@ import (
 	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/crdt"
 	"github.com/go-calm/calm/crdt/antientropy"
+	"github.com/go-calm/calm/crdt/journal"
 	"github.com/go-calm/calm/examples/internal/cutnet"
 	"github.com/go-calm/calm/examples/internal/gossip"
-	"github.com/go-calm/calm/lattice"
-	"github.com/go-calm/calm/shard"
 )
 
 // The kinds of messages that nodes send each other.
 const (
-	kindReplica  byte = 1 // of the anti-entropy of the site's replicas
-	kindVisitors byte = 2 // visitors, as part of a growing set
-	kindHave     byte = 3 // that visitors arrived
-	kindBeat     byte = 4 // what a node shows of itself on the others' status pages
+	kindReplica byte = 1 // of the anti-entropy of the site's replicas
+	kindBeat    byte = 4 // what a node shows of itself on the others' status pages
 )
 
 const (
@@ -53,18 +49,21 @@ type nodeConfig struct {
 	queue   int
 	full    fullPolicy
 	flush   time.Duration
-	dir     string // where snapshots are kept; none if empty
-	input   string // the input's name, for the snapshots
+	tick    time.Duration    // tickEvery if 0
+	dir     string           // where the journal is kept; none if empty
+	input   string           // the input's name, for the journal
+	retire  []crdt.ReplicaID // who is gone for ever
 	local   bool
 	network *cutnet.Network
 	log     io.Writer
 }
 
 // node is one of those who take lines in, count, and agree. What it holds in common with the others
-// is a replica of the site and a set of visitors; nothing of it ever waits for another node.
+// is a replica of the site; nothing of it ever waits for another node.
 type node struct {
 	cfg   nodeConfig
 	id    crdt.ReplicaID
+	card  card
 	in    *ingest
 	clock *clock.Clock
 	agent *gossip.Agent
@@ -72,25 +71,25 @@ type node struct {
 	inbox *backpressure.Queue[received]
 
 	flushing sync.Mutex // held for a whole flush
+	late     *epoch     // that could not be saved, and is to be tried again
 
-	mu       sync.Mutex
-	store    *crdt.Store
-	site     *site
-	engine   *antientropy.Node
-	visitors *lattice.Set[string]
-	sum      uint64 // over the hashes of the visitors, when there were so many
-	summed   int
-	known    span // the widest one ever seen here
-	peers    map[crdt.ReplicaID]*peerState
-	former   []crdt.ReplicaID // the names of earlier incarnations
-	// While hold is set, what changed here is not saved yet, and no message leaves: a reader of our
-	// input after a crash would count again what others know.
-	hold      bool
-	unsaidNew *lattice.Set[string]
-	saved     position
-	saves     int
-	saveErr   error
-	refused   uint64 // messages that made no sense
+	mu      sync.Mutex
+	store   *crdt.Store
+	site    *site
+	journal *journal.Journal // nil if nothing is kept
+	engine  *antientropy.Node
+	known   span // the widest one ever seen here
+	peers   map[crdt.ReplicaID]*peerState
+	lastAt  map[string]peerState    // who was last at an address
+	awaited map[crdt.ReplicaID]bool // see awaitOthers
+	resumed bool                    // it goes on from its journal
+	saved   position
+	saves   int
+	saveErr error
+	// While stuck is set, the journal does not say what it holds: nothing is taken in, and no message
+	// leaves, for they would tell of what a crash may take back.
+	stuck   bool
+	refused uint64 // messages that made no sense
 
 	stop    context.CancelFunc
 	stopped context.Context
@@ -106,12 +105,9 @@ type received struct {
 // peerState is what is kept of another node.
 type peerState struct {
 	gossip.Peer
-	owed     *lattice.Set[string] // visitors that it may lack
-	flight   *lattice.Set[string] // visitors that were sent to it and not answered yet, or nil
-	flightID uint64
-	flightAt time.Time
-	beat     beat
-	beatAt   time.Time
+	card   card
+	beat   beat
+	beatAt time.Time
 }
 
 // beat is what a node tells of itself a few times a second.
@@ -123,28 +119,31 @@ type beat struct {
 	Lines       int64  `json:"lines"` // that this node took
 }
 
-// startNode starts a node, from its snapshot if there is one.
-func startNode(cfg nodeConfig) (n *node, err error) {
-	n = &node{
-		cfg:       cfg,
-		id:        crdt.NewReplicaID(), // a new name: we may not know all that we told under the old one
-		clock:     clock.New(),
-		known:     noSpan,
-		visitors:  &lattice.Set[string]{},
-		unsaidNew: &lattice.Set[string]{},
-		peers:     map[crdt.ReplicaID]*peerState{},
+// startNode starts a node, from its journal if there is one.
+func startNode(cfg nodeConfig) (_ *node, err error) {
+	n := &node{
+		cfg:     cfg,
+		card:    card{cfg.name, cfg.dir != "", time.Now().UnixNano()},
+		clock:   clock.New(),
+		known:   noSpan,
+		peers:   map[crdt.ReplicaID]*peerState{},
+		lastAt:  map[string]peerState{},
+		awaited: map[crdt.ReplicaID]bool{},
 	}
 	n.inbox = backpressure.NewQueue(inboxLen, backpressure.DropOldest(func(received, backpressure.Reason) {}))
-	n.store = crdt.NewStore(n.id)
-	n.site = crdt.OpenStruct[site](n.store, siteName)
 	if n.in, err = newIngest(cfg.workers, cfg.queue, cfg.full); err != nil {
 		return nil, err
 	}
-	if cfg.dir != "" {
-		if err := n.restore(); err != nil {
+	defer func() {
+		if err != nil {
 			n.in.close()
-			return nil, err
+			err = errors.Join(err, n.closeJournal())
 		}
+	}()
+	if cfg.dir == "" {
+		n.open(crdt.NewReplicaID())
+	} else if err := n.restore(); err != nil {
+		return nil, err
 	}
 	n.engine = antientropy.NewNode(antientropy.Config{
 		Self:        n.id,
@@ -155,29 +154,44 @@ func startNode(cfg nodeConfig) (n *node, err error) {
 		ProbeTicks:  int(250 * time.Millisecond / tickEvery),
 		ResendTicks: int(200 * time.Millisecond / tickEvery),
 		Mesh:        true,
+		NoChanges:   true,
+		Retired:     slices.Collect(n.site.Retired.All()),
 	})
+	for _, id := range cfg.retire {
+		n.engine.Retire(id)
+	}
+	n.awaitOthers()
 	if n.web, err = newWeb(n, cfg.http); err != nil {
-		n.in.close()
 		return nil, err
 	}
 	n.stopped, n.stop = context.WithCancel(context.Background())
+	info, err := json.Marshal(n.card)
+	if err != nil {
+		panic(err) // it is made of strings and numbers
+	}
 	// Peers may come and speak while Start runs; what they say waits in the inbox until there is an
 	// agent to answer with.
 	n.agent, err = gossip.Start(gossip.Config{
-		Bind: cfg.bind, Replica: n.id, Info: cfg.name, Join: cfg.join, Key: cfg.key,
+		Bind: cfg.bind, Replica: n.id, Info: string(info), Join: cfg.join, Key: cfg.key,
 		Handler: n, Over: cfg.over, Network: cfg.network, Log: cfg.log, Local: cfg.local,
 	})
 	if err != nil {
 		n.stop()
-		n.in.close()
 		n.web.close()
 		return nil, err
 	}
 	n.done.Go(n.receive)
-	n.done.Go(n.tick)
+	n.done.Go(n.ticks)
 	n.done.Go(n.flushes)
 	n.web.serve()
 	return n, nil
+}
+
+// open makes the node's replica.
+func (n *node) open(id crdt.ReplicaID) {
+	n.id = id
+	n.store = crdt.NewStore(id)
+	n.site = crdt.OpenStruct[site](n.store, siteName)
 }
 
 // feed takes in a chunk of lines.
@@ -203,58 +217,49 @@ func (n *node) flushes() {
 func (n *node) flush() error {
 	n.flushing.Lock()
 	defer n.flushing.Unlock()
-	e := n.in.seal()
-
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delta := n.store.Update(func() {
-		seen, visitors := n.site.apply(n.in.workers, e.parity)
-		n.known.add(seen)
-		n.site.assert(&n.known, n.clock)
-		for _, v := range visitors {
-			if n.visitors.Add(v) {
-				n.unsaidNew.Add(v)
-			}
-		}
-	})
-	if n.cfg.dir != "" && (n.hold || !delta.IsZero() || n.unsaidNew.Len() > 0 || e.end != n.saved) {
-		image, err := n.image(e.end)
-		n.hold = true
-		n.mu.Unlock()
-		if err == nil {
-			err = saveSnapshot(n.cfg.dir, image)
-		}
-		n.mu.Lock()
-		if n.saveErr = err; err != nil {
+	if n.late != nil {
+		if err := n.flushEpoch(n.late); err != nil {
 			return err
 		}
-		n.hold = false
-		n.saved = e.end
-		n.saves++
 	}
-	n.tellVisitors()
-	n.pump()
-	return nil
+	return n.flushEpoch(n.in.seal())
 }
 
-// pump sends what the anti-entropy wants sent. n.mu is held.
-//
-// What it learnt from others is not saved before the messages leave: after a crash this node asks
-// for it under another name, and those who have it tell it again.
+func (n *node) flushEpoch(e *epoch) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if errors.Is(n.saveErr, errRetired) {
+		return n.saveErr
+	}
+	n.late = e
+	n.saveErr = n.count(e)
+	n.awaitOthers()
+	n.pump()
+	return n.saveErr
+}
+
+// pump sends what the anti-entropy wants sent, once what it took in is on the disk: peers forget what
+// is acknowledged. n.mu is held.
 func (n *node) pump() {
-	if n.hold {
+	ready := n.engine.Ready()
+	if n.journal != nil && len(ready.Persist) > 0 {
+		if err := n.journal.Sync(); err != nil {
+			n.stuck, n.saveErr = true, err
+		}
+	}
+	if n.stuck {
 		return
 	}
-	ready := n.engine.Ready()
 	for _, m := range ready.Messages {
 		n.agent.Send(m.To, kindReplica, m.Message)
 	}
 	n.engine.Advance(ready)
 }
 
-// tick is the anti-entropy's sense of time, and the beat.
-func (n *node) tick() {
-	tick := time.NewTicker(tickEvery)
+// ticks is the anti-entropy's sense of time, and the beat.
+func (n *node) ticks() {
+	every := cmp.Or(n.cfg.tick, tickEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	ticked := 0
 	for count := 0; ; count++ {
@@ -267,11 +272,16 @@ func (n *node) tick() {
 		n.mu.Lock()
 		// While there is unread mail, time stands still, within limits: what we wait for may be in
 		// it, and asking again would only add to the pile.
-		if unread := n.inbox.Stats().Len > 0; !unread || count-ticked > maxStill {
+		if unread := n.inbox.Stats().Len > 0; !n.stuck && (!unread || count-ticked > maxStill) {
 			n.engine.Tick()
+			n.pump()
 			ticked = count
 		}
-		n.pump()
+		if n.stopped.Err() == nil && slices.Contains(n.engine.Retired(), n.id) {
+			n.store.Update(n.keepRetired) // so that it does not try again
+			n.saveErr = errRetired
+			n.stop()
+		}
 		if count%int(beatEvery/tickEvery) == 0 {
 			msg, _ = json.Marshal(n.beat()) // of strings and numbers: no error
 		}
@@ -287,7 +297,7 @@ func (n *node) beat() beat {
 	b := beat{
 		Node:        n.cfg.name,
 		Fingerprint: n.fingerprint(),
-		Visitors:    n.visitors.Len(),
+		Visitors:    n.site.Unique.Len(),
 		Lines:       n.in.lines.Load(),
 	}
 	for _, c := range n.site.Classes.All() {
@@ -298,22 +308,13 @@ func (n *node) beat() beat {
 
 // fingerprint is equal on nodes that hold the same, and but for a chance of 2⁻⁶⁴ only on them. n.mu
 // is held.
-func (n *node) fingerprint() string {
-	// A set that only grows and has as many elements as before is the same set.
-	if n.visitors.Len() != n.summed {
-		n.summed, n.sum = n.visitors.Len(), 0
-		for v := range n.visitors.All() {
-			n.sum += shard.Hash(v, 0)
-		}
-	}
-	return fmt.Sprintf("%016x", n.store.Fingerprint()^n.sum)
-}
+func (n *node) fingerprint() string { return fmt.Sprintf("%016x", n.store.Fingerprint()) }
 
 // settled returns the node's fingerprint, and whether it has nothing more to say to what it knows.
 func (n *node) settled() (fingerprint string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.fingerprint(), !n.hold && n.unsaidNew.Len() == 0 && n.known.within(n.site.span())
+	return n.fingerprint(), n.saveErr == nil && n.known.within(n.site.span())
 }
 
 // receive takes in what peers sent, as much at a time as there is.
@@ -326,6 +327,9 @@ func (n *node) receive() {
 		}
 		n.mu.Lock()
 		for _, r := range batch[:k] {
+			if n.stuck {
+				break // as if it had been lost
+			}
 			if err := n.take(r); err != nil && !errors.Is(err, antientropy.ErrUnknownPeer) {
 				n.refused++
 			}
@@ -341,14 +345,6 @@ func (n *node) take(r received) error {
 	switch r.kind {
 	case kindReplica:
 		return n.engine.Step(r.from, r.msg)
-	case kindVisitors:
-		return n.takeVisitors(r)
-	case kindHave:
-		if p := n.peers[r.from]; p != nil && len(r.msg) == flightLen && binary.BigEndian.Uint64(r.msg) == p.flightID {
-			p.flight = nil
-			n.tellVisitorsTo(p)
-		}
-		return nil
 	case kindBeat:
 		p := n.peers[r.from]
 		if p == nil {
@@ -369,7 +365,9 @@ func (n *node) Receive(from crdt.ReplicaID, kind byte, msg []byte) {
 func (n *node) PeerUp(p gossip.Peer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.peers[p.ID] = &peerState{Peer: p, owed: n.visitors.Clone()}
+	state := peerState{Peer: p, card: readCard(p.Info)}
+	n.replaced(state)
+	n.peers[p.ID] = &state
 	n.engine.AddPeer(p.ID)
 }
 
@@ -389,11 +387,18 @@ func (n *node) close() error {
 	n.web.close()
 	n.in.close()
 	n.done.Wait()
-	return err
+	return errors.Join(err, n.closeJournal())
+}
+
+func (n *node) closeJournal() error {
+	if n.journal == nil {
+		return nil
+	}
+	return n.journal.Close()
 }
 
 // leave tells the others all that this node knows, waiting up to patience for them to have it, and
-// takes leave. It reports whether all that could be told is known to be.
+// takes leave: for ever, if it keeps nothing. It reports whether all that could be told is known to be.
 func (n *node) leave(patience time.Duration) bool {
 	said := n.flush() == nil
 	deadline := time.Now().Add(patience)
@@ -407,6 +412,13 @@ func (n *node) leave(patience time.Duration) bool {
 		}
 	}
 	said = said && n.agrees()
+	if n.journal == nil {
+		n.mu.Lock()
+		n.stop()
+		n.engine.Retire(n.id)
+		n.pump()
+		n.mu.Unlock()
+	}
 	_ = n.agent.Leave(patience) // who misses it notices a little later
 	return said
 }
@@ -430,15 +442,15 @@ func (n *node) peerList() []peerState {
 	defer n.mu.Unlock()
 	all := make([]peerState, 0, len(n.peers))
 	for _, p := range n.peers {
-		all = append(all, peerState{Peer: p.Peer, beat: p.beat, beatAt: p.beatAt})
+		all = append(all, *p)
 	}
-	slices.SortFunc(all, func(a, b peerState) int { return cmp.Compare(a.Info, b.Info) })
+	slices.SortFunc(all, func(a, b peerState) int { return cmp.Compare(a.card.Name, b.card.Name) })
 	return all
 }
 
 // view calls f with the node's state while nothing changes it.
-func (n *node) view(f func(*site, *lattice.Set[string])) {
+func (n *node) view(f func(*site)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	f(n.site, n.visitors)
+	f(n.site)
 }

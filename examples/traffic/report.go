@@ -6,7 +6,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/go-calm/calm/examples/internal/term"
-	"github.com/go-calm/calm/lattice"
 )
 
 // Exit codes.
@@ -34,9 +33,8 @@ func (r *runner) report(want *recount, agreed bool) int {
 
 	r.reportCut(agreed)
 	var shown totals
-	c.nodes[0].view(func(s *site, visitors *lattice.Set[string]) {
+	c.nodes[0].view(func(s *site) {
 		shown = s.totals(topShown)
-		shown.Visitors = visitors.Len()
 	})
 	fmt.Fprintf(out, "%s requests for %s pages by %s unique visitors, %s sent to them, %s to %s\n", term.Thousands(shown.Requests),
 		term.Thousands(int64(shown.Pages)), term.Thousands(int64(shown.Visitors)), term.Size(shown.Bytes), shown.First, shown.Last)
@@ -131,8 +129,8 @@ func (r *runner) check(want *recount, agreed bool) int {
 		wrong = append(wrong, fmt.Sprintf("the nodes took %s lines, the recount %s", term.Thousands(lines), term.Thousands(want.lines)))
 	}
 	for _, n := range r.cluster.nodes {
-		n.view(func(s *site, visitors *lattice.Set[string]) {
-			for _, w := range differences(s, visitors, want, missing) {
+		n.view(func(s *site) {
+			for _, w := range differences(s, want, missing) {
 				wrong = append(wrong, n.cfg.name+": "+w)
 			}
 		})
@@ -167,7 +165,7 @@ func (d *drops) addTo(sum map[string]pageTally) {
 // differences says where a node's state is not what the recount says less what was dropped. Of a
 // dropped request nobody knows whether it was a visitor's only one, so that with drops there may be
 // fewer visitors than in the recount, but none that is not.
-func differences(s *site, visitors *lattice.Set[string], want *recount, missing map[string]pageTally) (wrong []string) {
+func differences(s *site, want *recount, missing map[string]pageTally) (wrong []string) {
 	differ := func(what string, got, want any) {
 		if got != want {
 			wrong = append(wrong, fmt.Sprintf("%s: %v, recounted %v", what, got, want))
@@ -195,7 +193,7 @@ func differences(s *site, visitors *lattice.Set[string], want *recount, missing 
 	}
 	differ("pages with requests", s.Requests.Len(), pages)
 	differ("pages", s.Pages.Len(), pages)
-	for v := range visitors.All() {
+	for v := range s.Unique.All() {
 		if _, ok := want.visitors[v]; !ok {
 			wrong = append(wrong, "a unique visitor that was not there")
 		}
@@ -203,7 +201,7 @@ func differences(s *site, visitors *lattice.Set[string], want *recount, missing 
 	if !exact {
 		return wrong
 	}
-	differ("unique visitors", visitors.Len(), len(want.visitors))
+	differ("unique visitors", s.Unique.Len(), len(want.visitors))
 	for class, n := range want.classes {
 		differ("responses of class "+classNames[class], s.Classes.At(classNames[class]).Value(), n)
 	}

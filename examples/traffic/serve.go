@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/examples/internal/term"
-	"github.com/go-calm/calm/lattice"
 )
 
 // serveConfig says what a node in a process of its own does.
@@ -29,11 +28,13 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 		return exitFailed, err
 	}
 	defer n.close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	context.AfterFunc(n.stopped, stop) // it may have to
 	fmt.Fprintf(cfg.out, "gossip %s\nstatus %s\n", n.agent.Addr(), n.web.url())
-	if len(n.former) > 0 {
-		n.view(func(s *site, _ *lattice.Set[string]) {
-			fmt.Fprintf(cfg.out, "from the snapshot: %s lines of this node, %s requests of all, under the new name %s\n",
-				term.Thousands(n.saved.lines), term.Thousands(s.totals(0).Requests), n.id)
+	if n.resumed {
+		n.view(func(s *site) {
+			fmt.Fprintf(cfg.out, "from the journal: %s lines of this node, %s requests of all\n", term.Thousands(n.saved.lines), term.Thousands(s.totals(0).Requests))
 		})
 		if n.saved.lines > 0 && !cfg.input.Again() {
 			fmt.Fprintf(cfg.out, "%s cannot be read again: what was read after those lines and not saved is not counted\n", cfg.input)
@@ -59,13 +60,16 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 	if !all {
 		fmt.Fprintln(cfg.out, "not every peer is known to have all of it")
 	}
+	if s.Ingest.SaveFailed != "" {
+		fmt.Fprintln(cfg.out, s.Ingest.SaveFailed)
+	}
 	if failed != nil || s.Ingest.SaveFailed != "" {
 		return exitFailed, nil
 	}
 	return exitOK, nil
 }
 
-// ingestAll feeds the node its input, from where its snapshot says that it stopped, until the end
+// ingestAll feeds the node its input, from where its journal says that it stopped, until the end
 // of the input or of ctx.
 func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
 	s, err := cfg.input.Open()

@@ -19,6 +19,7 @@ import (
 // their logs grow, and starts each again. It goes on for as long as CALM_SOAK says, three seconds by
 // default; in the end every process must know exactly what was logged.
 func TestRandomNodesAreKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("needs SIGKILL")
 	}

@@ -19,6 +19,11 @@ type site struct {
 	Pages    *crdt.Set[string]                    `crdt:"5"`
 	First    *crdt.LWW[int64]                     `crdt:"6"` // Unix seconds of the earliest request
 	Last     *crdt.LWW[int64]                     `crdt:"7"` // and of the latest
+	Unique   *crdt.GSet[string]                   `crdt:"8"` // visitors of any page
+
+	// What follows is of the nodes. Those that have a journal find it there when they start again.
+	Places  *crdt.Map[crdt.ReplicaID, *crdt.Register[string]] `crdt:"9"`  // of those with a journal: a place as JSON
+	Retired *crdt.GSet[crdt.ReplicaID]                        `crdt:"10"` // those that will not be back
 }
 
 // siteName is where the site is in the store.
@@ -76,8 +81,8 @@ func (s *site) span() span {
 
 // apply counts what the workers of a node gathered in an epoch. It must run within a
 // [crdt.Store.Update]: then a page takes one event for each of its counters, however many requests
-// and workers there were.
-func (s *site) apply(workers []*worker, parity int) (seen span, visitors []string) {
+// and workers there were. The tallies stay as they are, for the update may be refused.
+func (s *site) apply(workers []*worker, parity int) (seen span) {
 	seen = noSpan
 	for _, w := range workers {
 		t := &w.tallies[parity]
@@ -85,27 +90,24 @@ func (s *site) apply(workers []*worker, parity int) (seen span, visitors []strin
 			c := &p.counts[parity]
 			s.Requests.At(p.name).Add(c.requests)
 			s.Bytes.At(p.name).Add(c.bytes)
-			if len(c.visitors) > 0 {
-				// Another node, or this one before it started again, may have told of them.
-				known := s.Visitors.At(p.name)
-				known.Add(slices.DeleteFunc(c.visitors, known.Contains)...)
+			// Another node, or this one before it started again, may have told of the page and its
+			// visitors.
+			if known := s.Visitors.At(p.name); len(c.visitors) > 0 {
+				c.visitors = slices.DeleteFunc(c.visitors, known.Contains)
+				known.Add(c.visitors...)
 			}
-			if !p.listed {
-				p.listed = true
-				if !s.Pages.Contains(p.name) {
-					s.Pages.Add(p.name)
-				}
+			if !s.Pages.Contains(p.name) {
+				s.Pages.Add(p.name)
 			}
-			*c = pageTally{}
 		}
 		for class, n := range t.classes {
 			s.Classes.At(classNames[class]).Add(n)
 		}
+		t.visitors = slices.DeleteFunc(t.visitors, s.Unique.Contains)
+		s.Unique.Add(t.visitors...)
 		seen.add(t.seen)
-		visitors = append(visitors, t.visitors...)
-		t.reset()
 	}
-	return seen, visitors
+	return seen
 }
 
 // totals is what a node knows, added up.
@@ -129,7 +131,7 @@ type pageTotals struct {
 
 // totals adds up, and lists the most requested pages.
 func (s *site) totals(top int) totals {
-	t := totals{Pages: s.Pages.Len(), Classes: map[string]int64{}, Top: []pageTotals{}}
+	t := totals{Pages: s.Pages.Len(), Visitors: s.Unique.Len(), Classes: map[string]int64{}, Top: []pageTotals{}}
 	requests := make(map[string]int64, t.Pages)
 	for page, c := range s.Requests.All() {
 		n := c.Value()

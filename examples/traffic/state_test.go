@@ -52,10 +52,11 @@ func TestTotals(t *testing.T) {
 			s.Visitors.At(page).Add("x", page)
 		}
 		s.Classes.At("2xx").Add(8)
+		s.Unique.Add("x", "/a", "/b")
 		s.assert(&span{0, 3600}, clock.New())
 	})
 	require.Equal(t, totals{
-		Requests: 8, Bytes: 80, Pages: 2, Classes: map[string]int64{"2xx": 8},
+		Requests: 8, Bytes: 80, Pages: 2, Visitors: 3, Classes: map[string]int64{"2xx": 8},
 		First: "1970-01-01 00:00:00 UTC", Last: "1970-01-01 01:00:00 UTC",
 		Top: []pageTotals{{"/b", 5, 50, 2}},
 	}, s.totals(1))

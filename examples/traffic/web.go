@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-calm/calm/examples/internal/term"
-	"github.com/go-calm/calm/lattice"
 )
 
 // statusPage is all of the status page: it asks for /state again and again and draws it.
@@ -118,18 +117,19 @@ type ingestStatus struct {
 	Full       string   `json:"full"` // what happens when a queue is
 	Dropped    int64    `json:"dropped"`
 	Saves      int      `json:"saves"`
-	Unsaved    int64    `json:"unsaved_lines"` // read, and not in the last snapshot
+	Unsaved    int64    `json:"unsaved_lines"` // read, and not in the journal
 	SaveFailed string   `json:"save_failed,omitempty"`
 }
 
 type gossipStatus struct {
-	Members        int    `json:"members"`
-	PacketsSent    uint64 `json:"packets_sent"`
-	StreamsOpened  uint64 `json:"streams_opened"`
-	BytesSent      uint64 `json:"bytes_sent"`
-	PacketsDropped uint64 `json:"packets_dropped"`
-	StreamsRefused uint64 `json:"streams_refused"`
-	Refused        uint64 `json:"refused_messages"`
+	Members        int      `json:"members"`
+	Missing        []string `json:"missing"` // nodes that are waited for: replica's name and node's
+	PacketsSent    uint64   `json:"packets_sent"`
+	StreamsOpened  uint64   `json:"streams_opened"`
+	BytesSent      uint64   `json:"bytes_sent"`
+	PacketsDropped uint64   `json:"packets_dropped"`
+	StreamsRefused uint64   `json:"streams_refused"`
+	Refused        uint64   `json:"refused_messages"`
 }
 
 type nodeStatus struct {
@@ -159,9 +159,8 @@ const topShown = 10
 // status puts together what is shown of a node.
 func (n *node) status() status {
 	s := status{Node: n.cfg.name, Replica: n.id.String(), Address: n.agent.Addr(), Converged: true}
-	n.view(func(v *site, visitors *lattice.Set[string]) {
+	n.view(func(v *site) {
 		s.Totals = v.totals(topShown)
-		s.Totals.Visitors = visitors.Len()
 		s.Nodes = []nodeStatus{{beat: n.beat(), Address: s.Address, Equal: true}}
 		s.Ingest = ingestStatus{
 			Lines: n.in.lines.Load(), Malformed: n.in.malformed.Load(), BadLines: []string{},
@@ -174,7 +173,7 @@ func (n *node) status() status {
 		if n.saveErr != nil {
 			s.Ingest.SaveFailed = n.saveErr.Error()
 		}
-		s.Gossip.Refused = n.refused
+		s.Gossip.Refused, s.Gossip.Missing = n.refused, n.missing()
 	})
 	for _, b := range n.in.firstBad().first {
 		s.Ingest.BadLines = append(s.Ingest.BadLines, fmt.Sprintf("%s: %s", b.err, term.Printable(b.text)))
@@ -183,7 +182,7 @@ func (n *node) status() status {
 		age := time.Since(p.beatAt)
 		equal := p.beat.Fingerprint == s.Nodes[0].Fingerprint
 		if p.beatAt.IsZero() {
-			p.beat.Node, age = p.Info, 0
+			p.beat.Node, age = p.card.Name, 0
 		}
 		s.Converged = s.Converged && equal && age < goneAfter
 		s.Nodes = append(s.Nodes, nodeStatus{p.beat, p.Addr, equal, age.Seconds()})
@@ -218,9 +217,10 @@ func (w *web) metrics(rw http.ResponseWriter, _ *http.Request) {
 	put("malformed_lines_total", "counter", "Of these, lines that are no requests.", s.Ingest.Malformed)
 	put("dropped_requests_total", "counter", "Of these, requests dropped because a queue was full.", s.Ingest.Dropped)
 	put("queued_requests", "gauge", "Requests waiting in the queues.", s.Ingest.Queued)
-	put("unsaved_lines", "gauge", "Lines that were read and are not in the last snapshot.", s.Ingest.Unsaved)
-	put("snapshots_total", "counter", "Snapshots written.", s.Ingest.Saves)
+	put("unsaved_lines", "gauge", "Lines that were read and are not in the journal.", s.Ingest.Unsaved)
+	put("saves_total", "counter", "How often what was counted was saved.", s.Ingest.Saves)
 	put("gossip_members", "gauge", "Members thought to be alive, with this one.", s.Gossip.Members)
+	put("missing_nodes", "gauge", "Nodes that are not here and that will be back, or are to be retired.", len(s.Gossip.Missing))
 	put("gossip_sent_bytes_total", "counter", "Bytes sent to other nodes.", s.Gossip.BytesSent)
 	put("gossip_sent_packets_total", "counter", "Packets sent to other nodes.", s.Gossip.PacketsSent)
 	put("gossip_streams_total", "counter", "Streams opened to other nodes.", s.Gossip.StreamsOpened)

@@ -39,6 +39,7 @@ func startPair(t *testing.T) (a, b *node) {
 }
 
 func TestWeb(t *testing.T) {
+	t.Parallel()
 	a, b := startPair(t)
 	evil := strings.ReplaceAll(oneLine, "/x", `/<script>alert(1)</script>`)
 	a.feed(chunk{oneLine + "nonsense \x1b[31m\n", 80, 0})

@@ -22,7 +22,6 @@ type page struct {
 	name   string
 	number uint32
 	counts [2]pageTally // by parity of the epoch
-	listed bool         // in the set of pages; only touched by who applies the tallies
 }
 
 // pageTally is what happened to a page in an epoch.
@@ -40,7 +39,12 @@ type tally struct {
 	seen     span
 }
 
-func (t *tally) reset() {
+// reset empties the tallies of an epoch.
+func (w *worker) reset(parity int) {
+	t := &w.tallies[parity]
+	for _, p := range t.dirty {
+		p.counts[parity] = pageTally{}
+	}
 	clear(t.dirty)
 	clear(t.visitors)
 	*t = tally{dirty: t.dirty[:0], visitors: t.visitors[:0], seen: noSpan}
@@ -54,7 +58,7 @@ func newWorker(q *backpressure.Queue[event]) *worker {
 		seen:     map[uint64]struct{}{},
 	}
 	for i := range w.tallies {
-		w.tallies[i].reset()
+		w.reset(i)
 	}
 	return w
 }

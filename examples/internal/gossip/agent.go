@@ -53,10 +53,12 @@ type Agent struct {
 	peers  map[crdt.ReplicaID]*outbox
 	byAddr map[string]crdt.ReplicaID
 	known  map[string]struct{} // addresses that were ever heard of
+	closed bool                // nobody comes any more
 
 	stop    context.CancelFunc
 	stopped context.Context
 	done    sync.WaitGroup
+	sending sync.WaitGroup // the outboxes
 }
 
 // rejoinEvery is how often somebody who is missing is looked for.
@@ -180,20 +182,37 @@ func (a *Agent) addrs() (addrs []string) {
 	return addrs
 }
 
-// Leave tells the others that this member goes of its own will.
-func (a *Agent) Leave(timeout time.Duration) error { return a.transport.Leave(timeout) }
+// Leave sends what is still waiting to be sent, and tells the others that this member goes of its own
+// will. What is sent after that goes nowhere.
+func (a *Agent) Leave(timeout time.Duration) error {
+	a.close()
+	sent := make(chan struct{})
+	go func() { a.sending.Wait(); close(sent) }()
+	select {
+	case <-sent:
+	case <-time.After(timeout):
+	}
+	return a.transport.Leave(timeout)
+}
 
 // Shutdown ends the agent. Messages that are still waiting to be sent are not.
 func (a *Agent) Shutdown() error {
+	a.stop()
+	a.close()
+	err := a.transport.Close()
+	a.done.Wait()
+	a.sending.Wait()
+	return err
+}
+
+// close closes the outboxes, for good.
+func (a *Agent) close() {
 	a.mu.Lock()
-	a.stop() // from here on nobody comes
+	defer a.mu.Unlock()
+	a.closed = true
 	for _, o := range a.peers {
 		o.close()
 	}
-	a.mu.Unlock()
-	err := a.transport.Close()
-	a.done.Wait()
-	return err
 }
 
 // up makes an outbox for a peer, unless it has one. What send fails to send is lost.
@@ -220,13 +239,13 @@ func (a *Agent) up(p Peer, send func(packet []byte) error) {
 	}
 	o = newOutbox(a, p, send)
 	a.mu.Lock()
-	stopped := a.stopped.Err() != nil
-	if !stopped {
+	closed := a.closed
+	if !closed {
 		a.peers[p.ID], a.byAddr[p.Addr], a.known[p.Addr] = o, p.ID, struct{}{}
-		a.done.Go(o.run)
+		a.sending.Go(o.run)
 	}
 	a.mu.Unlock()
-	if !stopped {
+	if !closed {
 		a.cfg.Handler.PeerUp(p)
 	}
 }
