@@ -10,15 +10,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Workiva/go-datastructures/queue"
 	"github.com/puzpuzpuz/xsync/v4"
 
 	"github.com/go-calm/calm/backpressure"
 )
 
-// pipe moves items from producers to consumers.
+// pipe moves items from producers to consumers. send and receive are loops around put and get
+// as a program writes them, so that what a wrapper costs is not measured for what a queue
+// costs: a struct is copied at each call.
 type pipe[T any] interface {
 	put(v T)
 	get() (T, bool)
+	send(n int, v T) // n times
+	receive()        // until closed and empty
 	close()
 }
 
@@ -27,6 +32,20 @@ type bare[T any] struct{ ch chan T }
 func (c bare[T]) put(v T)        { c.ch <- v }
 func (c bare[T]) get() (T, bool) { v, ok := <-c.ch; return v, ok }
 func (c bare[T]) close()         { close(c.ch) }
+
+func (c bare[T]) send(n int, v T) {
+	for range n {
+		c.ch <- v
+	}
+}
+
+func (c bare[T]) receive() {
+	for {
+		if _, ok := <-c.ch; !ok {
+			return
+		}
+	}
+}
 
 type selected[T any] struct {
 	ch  chan T
@@ -49,6 +68,29 @@ func (c selected[T]) get() (v T, ok bool) {
 }
 func (c selected[T]) close() { close(c.ch) }
 
+func (c selected[T]) send(n int, v T) {
+	for range n {
+		select {
+		case c.ch <- v:
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+func (c selected[T]) receive() {
+	for {
+		select {
+		case _, ok := <-c.ch:
+			if !ok {
+				return
+			}
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
 type calm[T any] struct {
 	q   *backpressure.Queue[T]
 	ctx context.Context
@@ -65,6 +107,22 @@ func (c calm[T]) get() (T, bool) {
 	return v, err == nil
 }
 func (c calm[T]) close() { c.q.Close() }
+
+func (c calm[T]) send(n int, v T) {
+	for range n {
+		if err := c.q.Put(c.ctx, v); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func (c calm[T]) receive() {
+	for {
+		if _, err := c.q.Get(c.ctx); err != nil {
+			return
+		}
+	}
+}
 
 // spun waits by trying again, which is all that xsync's queue offers.
 type spun[T any] struct {
@@ -89,31 +147,81 @@ func (s spun[T]) get() (T, bool) {
 }
 func (s spun[T]) close() { s.done.Store(true) }
 
-type big [7]int64
+func (s spun[T]) send(n int, v T) {
+	for range n {
+		for !s.q.TryEnqueue(v) {
+			runtime.Gosched()
+		}
+	}
+}
+
+func (s spun[T]) receive() {
+	for {
+		over := s.done.Load()
+		if _, ok := s.q.TryDequeue(); !ok {
+			if over {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// boxed is Workiva's ring, which waits by trying again and takes any value, so that what is
+// larger than a pointer is allocated. Once disposed of it gives out nothing more.
+type boxed[T any] struct{ q *queue.RingBuffer }
+
+func (x boxed[T]) put(v T) {
+	if err := x.q.Put(v); err != nil {
+		panic(err)
+	}
+}
+
+func (x boxed[T]) get() (v T, ok bool) {
+	item, err := x.q.Get()
+	if err != nil {
+		return v, false
+	}
+	return item.(T), true
+}
+
+func (x boxed[T]) close() {
+	for x.q.Len() > 0 {
+		runtime.Gosched()
+	}
+	x.q.Dispose()
+}
+
+func (x boxed[T]) send(n int, v T) {
+	for range n {
+		x.put(v)
+	}
+}
+
+func (x boxed[T]) receive() {
+	for {
+		if _, ok := x.get(); !ok {
+			return
+		}
+	}
+}
+
+// big has 56 bytes and no pointer.
+type big struct{ a, b, c, d, e, f, g int64 }
 
 func run[T any, P pipe[T]](b *testing.B, pairs int, p P, v T) {
 	b.ReportAllocs()
 	var puts, gets sync.WaitGroup
 	b.ResetTimer()
 	for range pairs {
-		gets.Go(func() {
-			for {
-				if _, ok := p.get(); !ok {
-					return
-				}
-			}
-		})
+		gets.Go(p.receive)
 	}
 	for i := range pairs {
 		n := b.N / pairs
 		if i < b.N%pairs {
 			n++
 		}
-		puts.Go(func() {
-			for range n {
-				p.put(v)
-			}
-		})
+		puts.Go(func() { p.send(n, v) })
 	}
 	puts.Wait()
 	p.close()
@@ -132,6 +240,9 @@ func each[T any](b *testing.B, v T) {
 			b.Run("chan/"+at, func(b *testing.B) { run(b, pairs, bare[T]{make(chan T, capacity)}, v) })
 			b.Run("xsync/"+at, func(b *testing.B) {
 				run(b, pairs, spun[T]{xsync.NewMPMCQueue[T](capacity), new(atomic.Bool)}, v)
+			})
+			b.Run("workiva/"+at, func(b *testing.B) {
+				run(b, pairs, boxed[T]{queue.NewRingBuffer(uint64(capacity))}, v)
 			})
 			b.Run("select/"+at, func(b *testing.B) { run(b, pairs, selected[T]{make(chan T, capacity), ctx}, v) })
 		}
