@@ -68,7 +68,7 @@ type lot[T any] struct {
 // waiter is a call that may park.
 type waiter[T any] struct {
 	next, prev *waiter[T]
-	signal     chan struct{} // of capacity 1; sent by who takes the waiter off the list
+	signal     chan struct{} // of capacity 1; sent by who takes the waiter off the list, see chosen
 	parked     bool          // on the list
 	served     bool          // by hand
 	n          int           // items moved for it
@@ -76,6 +76,29 @@ type waiter[T any] struct {
 	one        [1]T          // backs items for a single item
 	since      time.Time     // when it began to wait
 	mark       uint64        // how many items its side had moved by then
+}
+
+// chosen are waiters that were taken off the list under lot.mu and are to be told so: when mu
+// is free again and nothing else is left to do. To run a goroutine may take the runtime a while,
+// and it runs soonest, on the same core, if who woke it has nothing else to do.
+type chosen[T any] struct{ first, last *waiter[T] }
+
+func (c *chosen[T]) add(w *waiter[T]) {
+	if c.first == nil {
+		c.first = w
+	} else {
+		c.last.next = w
+	}
+	c.last = w
+}
+
+func (c *chosen[T]) tell() {
+	for w := c.first; w != nil; {
+		next := w.next
+		w.next = nil
+		w.signal <- struct{}{} // from here on w is not ours
+		w = next
+	}
 }
 
 // enter returns a waiter for a call that would wait.
@@ -112,9 +135,9 @@ func (l *lot[T]) wait(ctx context.Context, w *waiter[T]) (outcome, error) {
 			l.waking = false
 		}
 		l.link(w, woken)
-		o, others := denied, false
+		o, others, ready := denied, false, chosen[T]{}
 		if l.turn && l.list.next != w {
-			others = l.serve()
+			others = l.serve(&ready)
 		} else if o = l.try(w); o != denied { // under mu, for nobody may serve w meanwhile
 			l.unlink(w)
 		}
@@ -123,6 +146,7 @@ func (l *lot[T]) wait(ctx context.Context, w *waiter[T]) (outcome, error) {
 		if got || others {
 			l.notify()
 		}
+		ready.tell()
 		if o != denied {
 			if woken {
 				l.wake()
@@ -160,19 +184,19 @@ func (l *lot[T]) wait(ctx context.Context, w *waiter[T]) (outcome, error) {
 // wakeFirst wakes who has waited longest, or serves by hand.
 func (l *lot[T]) wakeFirst() {
 	l.mu.Lock()
-	now, passed, served := time.Now(), l.passed(), false
+	now, passed, served, ready := time.Now(), l.passed(), false, chosen[T]{}
 	l.turn = now.Sub(l.at) >= unhurried*time.Duration(passed-l.seen)
 	l.at, l.seen = now, passed
 	if l.turn {
-		served = l.serve()
+		served = l.serve(&ready)
 	} else if l.count > 0 && !l.waking {
 		w := l.list.next
 		if w.mark != passed && now.Sub(w.since) > patience {
-			served = l.serveOne()
+			served = l.serveOne(&ready)
 		} else {
 			l.waking = true
 			l.unlink(w)
-			w.signal <- struct{}{}
+			ready.add(w)
 		}
 	}
 	yield := false
@@ -186,6 +210,7 @@ func (l *lot[T]) wakeFirst() {
 	if served {
 		l.notify()
 	}
+	ready.tell()
 	if yield {
 		runtime.Gosched()
 	}
@@ -193,10 +218,10 @@ func (l *lot[T]) wakeFirst() {
 
 // serve serves the parked in order, as far as the queue allows, and says whether that moved
 // any item. mu is held, as for all that follows.
-func (l *lot[T]) serve() (progress bool) {
+func (l *lot[T]) serve(ready *chosen[T]) (progress bool) {
 	for l.count > 0 {
 		first := l.list.next
-		progress = l.serveOne() || progress
+		progress = l.serveOne(ready) || progress
 		if l.list.next == first {
 			break
 		}
@@ -205,7 +230,7 @@ func (l *lot[T]) serve() (progress bool) {
 }
 
 // serveOne does the first one's work for it.
-func (l *lot[T]) serveOne() (progress bool) {
+func (l *lot[T]) serveOne(ready *chosen[T]) (progress bool) {
 	w := l.list.next
 	before := w.n
 	o := l.try(w)
@@ -213,7 +238,7 @@ func (l *lot[T]) serveOne() (progress bool) {
 	if o != denied {
 		w.served = o == moved
 		l.unlink(w)
-		w.signal <- struct{}{}
+		ready.add(w)
 	}
 	return progress
 }
@@ -227,13 +252,15 @@ func (l *lot[T]) watch() {
 
 // wakeAll wakes everybody, at the end.
 func (l *lot[T]) wakeAll() {
+	var all chosen[T]
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	for l.count > 0 {
 		w := l.list.next
 		l.unlink(w)
-		w.signal <- struct{}{}
+		all.add(w)
 	}
+	l.mu.Unlock()
+	all.tell()
 }
 
 // link puts w on the list, at the front if it has been there before.
