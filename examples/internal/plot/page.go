@@ -76,7 +76,7 @@ const pageHead = `<!doctype html>
   th { font-weight: 500; color: var(--dim); font-size: .85rem } th:first-child, td:first-child { text-align: left; padding-left: 0 }
   @media (max-width: 40rem) {
     svg { max-width: none; width: 38rem }
-    th, td { padding: .3rem .35rem; font-size: .85rem } th:first-child, td:first-child { white-space: normal }
+    th, td { padding: .3rem .35rem; font-size: .85rem } th:first-child, td:first-child { white-space: normal; min-width: 7rem }
   }
 </style>
 <h1>%[1]s</h1>
