@@ -7,7 +7,8 @@ import (
 )
 
 // The mutants of what a store does once more, or in parts: it passes over what it knows, and cuts
-// what is long, and it undoes what is gone. None of them shows unless a delta is big or old.
+// what is long, and it undoes what is gone. None of them shows unless a delta is big or old. The last two are
+// of the rights of a bounded counter.
 var mutants = []planted.Bug{
 	{
 		Name: "what the log refuses is known", Tests: "TestTheRefusedIsNotKnown", File: "merge.go",
@@ -114,8 +115,22 @@ var mutants = []planted.Bug{
 		Old: "s.tallies.fates.rollBack(s.tx.first)",
 		New: "if !bug() { s.tallies.fates.rollBack(s.tx.first) }",
 	},
+	{
+		Name: "a subtraction is held against the count, not against the rights", Tests: "TestBoundedCounterNeverFallsBelowZero", File: "bounded.go",
+		Old: "if have := c.Rights(); n > have {",
+		New: "if have := c.Rights(); n > have && !(bug() && n <= c.Value()) {",
+	},
+	{
+		Name: "who gives rights keeps them", Tests: "TestBoundedCounterNeverFallsBelowZero", File: "bounded.go",
+		Old: "out = saturate(out, g.n)",
+		New: "if !bug() { out = saturate(out, g.n) }",
+	},
 }
 
 func TestMutantsAreKilled(t *testing.T) {
-	planted.Copy{Bugs: mutants, Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go"}}.Kill(t)
+	planted.Copy{
+		Bugs:  mutants,
+		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go"},
+		Args:  []string{"-rapid.nofailfile"},
+	}.Kill(t)
 }
