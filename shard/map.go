@@ -33,7 +33,8 @@ type Map struct {
 	slots       int
 	replicas    int // at most len(nodes)
 	fingerprint uint64
-	past        *past // nil if the map was not placed, or has replicas
+	past        *past   // nil if the map was not placed, or has replicas
+	held        []int32 // by node, how many slots it owns; nil if nobody has counted, or there are replicas
 }
 
 // New places slots on nodes. The options default to one replica, a slack of 5 % and a number of
@@ -53,10 +54,10 @@ func build(nodes []Node, cfg config) (*Map, error) {
 		return nil, err
 	}
 	p := newPlacement(nodes, cfg, nil)
-	table, kept := p.place()
+	table, held, kept := p.place()
 	m := newMap(nodes, cfg, p.slots, table)
 	if cfg.replicas == 1 {
-		m.past = kept
+		m.past, m.held = kept, p.byNode(held)
 	}
 	return m, nil
 }

@@ -27,10 +27,18 @@ func must(t testing.TB, nodes []Node, opts ...Option) *Map {
 	return m
 }
 
-// requireSame wants two maps to be one value, whatever they remember of how they were made.
+// requireSame wants two maps to be one value, whatever they remember of how they were made, and that
+// to be true.
 func requireSame(t require.TestingT, a, b *Map) {
 	x, y := *a, *b
-	x.past, y.past = nil, nil
+	for _, m := range []*Map{&x, &y} {
+		if m.held != nil {
+			held := m.held
+			m.held = nil
+			require.Equal(t, m.counts(), held)
+		}
+		m.past = nil
+	}
 	require.Equal(t, x, y)
 }
 
@@ -60,7 +68,7 @@ func TestPlacementEqualsTheNaiveMatching(t *testing.T) {
 		require.NoError(t, err)
 		cfg := newConfig(append(drawOptions(t), Replicas(1)))
 		p := newPlacement(nodes, cfg, nil)
-		got, _ := p.place()
+		got, _, _ := p.place()
 
 		lower, upper := make([]int, len(nodes)), make([]int, len(nodes))
 		for i := range nodes {
@@ -160,6 +168,19 @@ func TestBoundsHold(t *testing.T) {
 			require.True(t, within(n, floatShare(m.nodes, i, 1024), slack), "node %d holds %d of %f", i, n, floatShare(m.nodes, i, 1024))
 		}
 	})
+}
+
+// 0.1 is not a binary fraction, and still 0.5 of 16 is a whole number of slots.
+func TestBoundsOfSharesThatAreWholeButForRounding(t *testing.T) {
+	for share, want := range map[uint64][2]int{
+		32 << grain:            {32, 32},
+		32<<grain + 1:          {32, 32},
+		32<<grain + 100:        {32, 33},
+		32<<grain + 1<<grain/2: {32, 33},
+	} {
+		low, high := bounds(share, 0, 1024)
+		require.Equal(t, want, [2]int{low, high}, "%d", share)
+	}
 }
 
 func TestBoundsHoldWithReplicasInZones(t *testing.T) {

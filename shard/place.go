@@ -289,12 +289,23 @@ func (p *placement) spans(k int) spans {
 	return out
 }
 
-// place computes the table: rank by rank the owners of every slot, by node index; and, with one
-// replica, what is to be remembered of it.
-func (p *placement) place() ([]uint16, *past) {
-	table := make([]uint16, p.slots*p.replicas) // by position, until the end
-	held := make([]int32, len(p.nodes))
-	var kept *past
+// byNode puts figures that are by position in the order of the nodes; it may return figures itself.
+func (p *placement) byNode(figures []int32) []int32 {
+	if p.order == nil {
+		return figures
+	}
+	out := make([]int32, len(figures))
+	for pos, n := range p.order {
+		out[n] = figures[pos]
+	}
+	return out
+}
+
+// place computes the table: rank by rank the owners of every slot, by node index; by position, how
+// many each node has; and, with one replica, what is to be remembered of it.
+func (p *placement) place() (table []uint16, held []int32, kept *past) {
+	table = make([]uint16, p.slots*p.replicas) // by position, until the end
+	held = make([]int32, len(p.nodes))
 	for rank := range p.replicas {
 		// The bounds are on what a node holds up to and including this rank, so that a node whose
 		// zone makes it second owner of nearly everything may make up for it as first owner.
@@ -319,7 +330,7 @@ func (p *placement) place() ([]uint16, *past) {
 			table[i] = p.order[pos]
 		}
 	}
-	return table, kept
+	return table, held, kept
 }
 
 // parallel calls f on even parts of [0, n) and waits for all of them.

@@ -97,12 +97,15 @@ func newRebalance(m *Map, nodes []Node, opts []Option) (*rebalance, error) {
 	return r, nil
 }
 
-// bounds returns the fewest and the most slots a node of a share may hold.
+// bounds returns the fewest and the most slots a node of a share may hold. Weights such as 0.1 and
+// shares are rounded, so a share that is a hair above a whole number is that number. All hairs of
+// MaxNodes together make less than a slot, so there is still room for every slot.
 func bounds(share uint64, slack float64, slots int) (low, high int) {
+	const hair = 1 << grain / (2 * (MaxNodes + 1))
 	hi, lo := bits.Mul64(share, uint64(slack*(1<<32)))
 	extra := hi<<32 | lo>>32
 	low = int((share - min(2*extra, share)) >> grain)
-	high = max(int((share+extra)>>grain), int((share+1<<grain-1)>>grain))
+	high = max(int((share+extra)>>grain), int((share+1<<grain-1-hair)>>grain))
 	return low, min(high, slots)
 }
 
@@ -122,16 +125,17 @@ func (r *rebalance) adopt(m *Map) {
 	before := make([]int, len(r.nodes)) // what each holds before zones take any away
 	vacant, torn := 0, 0
 	if m.replicas == 1 && r.replicas == 1 {
-		table, held := r.table[:len(m.owners)], make([]int32, len(r.nodes)+1) // the last for nobody's
+		table := r.table[:len(m.owners)]
 		for s, o := range m.owners {
-			n := to[o]
-			table[s] = n
-			held[min(int(n), len(held)-1)]++
+			table[s] = to[o]
 		}
-		for i := range r.held {
-			r.held[i] = int(held[i])
+		for i, n := range m.counts() {
+			if to[i] == nobody {
+				vacant += int(n)
+			} else {
+				r.held[to[i]] = int(n)
+			}
 		}
-		vacant = int(held[len(r.held)])
 		copy(before, r.held)
 	} else {
 		owners := make([]uint16, 0, m.replicas+r.replicas)
@@ -180,6 +184,18 @@ func (r *rebalance) adopt(m *Map) {
 		missing += max(r.low[i]-n, 0)
 	}
 	r.vacant, r.lower = vacant+torn, max(vacant+excess, missing)
+}
+
+// counts returns how many entries of the table each node has.
+func (m *Map) counts() []int32 {
+	if m.held != nil {
+		return m.held
+	}
+	held := make([]int32, len(m.nodes))
+	for _, o := range m.owners {
+		held[o]++
+	}
+	return held
 }
 
 // least is the lower bound on the moves. If zones left a node out of its bounds, the bounds prove

@@ -58,6 +58,10 @@ func (r *rebalance) single(m *Map) (*Map, Plan) {
 	}
 
 	next := newMap(r.nodes, r.cfg, m.slots, r.table)
+	next.held = make([]int32, len(r.held))
+	for i, n := range r.held {
+		next.held[i] = int32(n)
+	}
 	plan := Plan{old: m, new: next, Lower: r.least()}
 	slices.Sort(touched)
 	touched = slices.Compact(touched)

@@ -56,6 +56,7 @@ func (m *Map) vary(nodes []Node) *Map {
 	v := &variation{
 		matching: matching{p: p, out: make([]uint16, m.slots), room: p.spans(1), taken: make([]int32, len(nodes))},
 		past:     past{logs: p.logs, first: slices.Clone(m.past.first)},
+		index:    make([]uint16, len(nodes)),
 	}
 	if p.logs == nil {
 		v.past.logs = m.past.logs
@@ -75,7 +76,7 @@ func (m *Map) vary(nodes []Node) *Map {
 		}
 	}
 	next := newMap(nodes, m.cfg, m.slots, v.out)
-	next.past = &v.past
+	next.past, next.held = &v.past, p.byNode(v.taken)
 	return next
 }
 
@@ -86,14 +87,21 @@ type variation struct {
 	to      []uint16 // from old nodes to positions
 	pending []uint32 // slots without a node
 	limits  []uint64 // by position, the number of a full node's worst slot
-	doors   map[int]*door
+	over    []int    // nodes with more than they have room for
+	index   []uint16 // by position: of over, plus 1; and then of doors, plus 1
+	doors   []*door
 }
 
 // door is a node with room for slots that would rather be there.
 type door struct {
-	pos    int
-	offers []uint32 // slots that preferred it when it was opened, best first
-	next   int
+	pos  int
+	bids []bid // of slots that preferred it when it was opened, best first
+	next int
+}
+
+type bid struct {
+	slot uint32
+	door uint16
 }
 
 // adopt takes over the old matching, as it was before slots were raised, and returns the positions
@@ -155,12 +163,14 @@ func (v *variation) adopt(m *Map) (added []int) {
 
 // evict takes from every node what exceeds its room, its worst slots, and sets its limit.
 func (v *variation) evict() {
-	var over []int
+	over, all := v.over[:0], 0
 	for pos, n := range v.taken {
-		if n > v.room.at(pos).high {
+		if more := n - v.room.at(pos).high; more > 0 {
 			over = append(over, pos)
+			all += int(more) + 1
 		}
 	}
+	v.over = over
 	if len(over) == 0 {
 		return
 	}
@@ -169,17 +179,18 @@ func (v *variation) evict() {
 	}
 	// Of each the worst, and the one after them, in a heap with the best of them on top: numbers
 	// turned around make it the heap that there is.
-	worst := make([][]offer, len(over))
-	mark := make([]bool, len(v.taken))
+	worst, memory := make([][]offer, len(over)), make([]offer, all)
+	which := v.index
 	for i, pos := range over {
-		worst[i] = make([]offer, 0, v.taken[pos]-v.room.at(pos).high+1)
-		mark[pos] = true
+		n := v.taken[pos] - v.room.at(pos).high + 1
+		worst[i], memory = memory[:0:n], memory[n:]
+		which[pos] = uint16(i + 1)
 	}
 	for s, pos := range v.out {
-		if int(pos) >= len(mark) || !mark[pos] { // nobody is past the end
+		if int(pos) >= len(which) || which[pos] == 0 { // nobody is past the end
 			continue
 		}
-		i, _ := slices.BinarySearch(over, int(pos))
+		i := which[pos] - 1
 		o := offer{^v.p.pair(uint32(s), int(pos)), ^uint32(s)}
 		h := worst[i]
 		switch {
@@ -194,6 +205,7 @@ func (v *variation) evict() {
 		}
 	}
 	for i, pos := range over {
+		which[pos] = 0
 		// The top is the worst that stays.
 		v.limits[pos] = ^worst[i][0].u
 		for _, o := range worst[i][1:] {
@@ -208,47 +220,39 @@ func (v *variation) evict() {
 
 // open lets slots come that would rather be where there was no room before.
 func (v *variation) open(m *Map, added []int) {
-	v.doors = map[int]*door{}
-	var wave []*door
 	for _, pos := range added {
-		d := &door{pos: pos}
-		v.doors[pos] = d
-		wave = append(wave, d)
+		v.door(pos)
 	}
-	v.scan(wave, false)
+	v.scan(v.doors, false)
 	before := flatSpans(m.nodes, m.slots, m.cfg.slack)
-	var full []*door
+	fresh := len(v.doors)
 	for i, pos := range v.to {
 		if pos == nobody {
 			continue
 		}
 		if n := v.taken[pos]; n == before.at(i).high && n < v.room.at(int(pos)).high {
-			d := &door{pos: int(pos)}
-			v.doors[d.pos] = d
-			full = append(full, d)
+			v.door(int(pos))
 		}
 	}
-	v.scan(full, true)
-	wave = append(wave, full...)
-	for len(wave) > 0 {
-		var next []*door
+	v.scan(v.doors[fresh:], true)
+	for wave := slices.Clone(v.doors); len(wave) > 0; {
+		opened := len(v.doors)
 		for len(wave) > 0 {
 			d := wave[len(wave)-1]
 			wave = wave[:len(wave)-1]
-			for d.next < len(d.offers) && v.taken[d.pos] < v.room.at(d.pos).high {
-				s := d.offers[d.next]
+			for d.next < len(d.bids) && v.taken[d.pos] < v.room.at(d.pos).high {
+				s := d.bids[d.next].slot
 				d.next++
 				old := int(v.out[s])
 				if !v.p.beats(d.pos, v.p.pair(s, d.pos), old, v.p.pair(s, old)) {
 					continue // it has gone to one that is better still
 				}
 				if v.taken[old] == v.room.at(old).high { // others may have been refused there
-					if o := v.doors[old]; o != nil {
-						wave = append(wave, o)
-					} else {
-						o = &door{pos: old}
-						v.doors[old] = o
-						next = append(next, o)
+					switch i := int(v.index[old]); {
+					case i == 0:
+						v.door(old)
+					case i <= opened:
+						wave = append(wave, v.doors[i-1])
 					}
 				}
 				v.taken[old]--
@@ -256,17 +260,26 @@ func (v *variation) open(m *Map, added []int) {
 				v.out[s] = uint16(d.pos)
 			}
 		}
-		v.scan(next, true)
-		wave = next
+		v.scan(v.doors[opened:], true)
+		wave = append(wave, v.doors[opened:]...)
 	}
 	// A slot that a new node has refused is not with the one it likes best.
-	for _, pos := range added {
-		for _, s := range v.doors[pos].offers {
-			if int(v.out[s]) != pos {
-				v.recheck(s)
+	for _, d := range v.doors[:len(added)] {
+		for _, b := range d.bids {
+			if int(v.out[b.slot]) != d.pos {
+				v.recheck(b.slot)
 			}
 		}
 	}
+	for _, d := range v.doors {
+		v.index[d.pos] = 0
+	}
+}
+
+// door opens a node.
+func (v *variation) door(pos int) {
+	v.doors = append(v.doors, &door{pos: pos})
+	v.index[pos] = uint16(len(v.doors))
 }
 
 // recheck sees whether a slot is where it likes best.
@@ -284,7 +297,7 @@ func (v *variation) scan(doors []*door, unsure bool) {
 	if len(doors) == 0 {
 		return
 	}
-	p := v.p
+	p, bids := v.p, make([]bid, 0, 128)
 	for w, known := range v.first {
 		if !unsure {
 			known = 0
@@ -300,17 +313,26 @@ func (v *variation) scan(doors []*door, unsure bool) {
 			}
 			a, b := p.slotHash(s)
 			u := (a ^ p.hash[at]) * b
-			for _, d := range doors {
+			for i, d := range doors {
 				if x := (a ^ p.hash[d.pos]) * b; (p.logs != nil || x >= u) && p.beats(d.pos, x, int(at), u) {
-					d.offers = append(d.offers, s)
+					bids = append(bids, bid{s, uint16(i)})
 				}
 			}
 		}
 	}
-	for _, d := range doors {
-		slices.SortFunc(d.offers, func(s, t uint32) int {
-			return cmp.Or(cmp.Compare(p.pair(t, d.pos), p.pair(s, d.pos)), cmp.Compare(s, t))
-		})
+	slices.SortFunc(bids, func(a, b bid) int {
+		if a.door != b.door {
+			return cmp.Compare(a.door, b.door)
+		}
+		pos := doors[a.door].pos
+		return cmp.Or(cmp.Compare(p.pair(b.slot, pos), p.pair(a.slot, pos)), cmp.Compare(a.slot, b.slot))
+	})
+	for i, d := range doors {
+		n := 0
+		for n < len(bids) && int(bids[n].door) == i {
+			n++
+		}
+		d.bids, bids = bids[:n], bids[n:]
 	}
 }
 

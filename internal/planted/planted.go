@@ -159,7 +159,7 @@ func (c Copy) build(t *testing.T, goTool string) string {
 	b, err := json.Marshal(overlay)
 	must(err)
 	must(os.WriteFile(list, b, 0o644))
-	if out, err := exec.Command(goTool, "test", "-c", "-vet=off", "-overlay", list, "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command(goTool, "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", list, "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("the copy does not compile: %v\n%s", err, out)
 	}
 	return binary

@@ -256,6 +256,13 @@ func BenchmarkPlan(b *testing.B) {
 			m.Rebalance(more)
 		}
 	})
+	b.Run("franz-go-sticky/slots=16384/nodes=100+1", func(b *testing.B) {
+		plan := newSticky(b, 1<<14, 100)
+		b.ReportAllocs()
+		for b.Loop() {
+			plan()
+		}
+	})
 	zoned := nodes(102)
 	for i := range zoned {
 		zoned[i].Zone = fmt.Sprint(i % 3)
