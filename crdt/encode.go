@@ -25,6 +25,8 @@ type encoder struct {
 	named []slot   // nodes named so far, in order: the number of named[i] is i+1
 	big   bool     // index is used instead of named
 	index []uint32 // by slot, the number of a node, 0 if it is not named; nil if none can be named twice
+	keep  bool     // index is kept from one delta to the next, until free: see Store.split
+	dirty []slot   // of index, if it is kept
 	count uint32   // of nodes named
 	width int      // bytes an event in the last big one
 	chain []slot
@@ -54,7 +56,8 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 			live += sp.to - sp.from
 		}
 	}
-	e.named, e.index, e.count, e.big = e.named[:0], nil, 0, live > 32
+	e.named, e.count, e.big = e.named[:0], 0, live > 32
+	e.forget()
 	if e.big {
 		b = slices.Grow(b, (live+2)*max(16, e.width))
 	}
@@ -226,8 +229,25 @@ func (e *encoder) name(s slot, n *node, nodes uint32) {
 			e.index = make([]uint32, nodes)
 		}
 		e.index[s] = e.count
+		if e.keep {
+			e.dirty = append(e.dirty, s)
+		}
 	}
 }
+
+// forget makes the index that of a delta which has named nothing.
+func (e *encoder) forget() {
+	if !e.keep {
+		e.index = nil
+	}
+	for _, s := range e.dirty {
+		e.index[s] = 0
+	}
+	e.dirty = e.dirty[:0]
+}
+
+// free ends what keep began.
+func (e *encoder) free() { e.keep, e.index, e.dirty = false, nil, nil }
 
 // groupWriter collects events into groups that are as long as they can be, so that equal states
 // have equal bytes.

@@ -76,17 +76,17 @@ var mutants = []planted.Bug{
 		New: "at[0] != noSlot && at[0] != k.nodes[node] && !bug()",
 	},
 	{
-		Name: "a frame is sent though it is too long", Tests: "TestAHugeDeltaInFrames", File: "store.go",
+		Name: "a frame is sent though it is too long", Tests: "TestAHugeDeltaInFrames", File: "split.go",
 		Old: "if d.Len() > size && to-from > 1 {",
 		New: "if d.Len() > size && to-from > 1 && !bug() {",
 	},
 	{
-		Name: "frames stay short after a long event", Tests: "TestAHugeDeltaInFrames", File: "store.go",
+		Name: "frames stay short after a long event", Tests: "TestAHugeDeltaInFrames", File: "split.go",
 		Old: "guess *= 2",
 		New: "if !bug() { guess *= 2 }",
 	},
 	{
-		Name: "what is over is in no frame", Tests: "TestAHugeDeltaInFrames", File: "store.go",
+		Name: "what is over is in no frame", Tests: "TestAHugeDeltaInFrames", File: "split.go",
 		Old: "for runs := p.seen.Runs(); len(runs) > 0; {",
 		New: "for runs := p.seen.Runs(); len(runs) > 0 && !bug(); {",
 	},
