@@ -262,6 +262,7 @@ func kindOf(m []byte) int { return int(m[1]) }
 
 const (
 	stretchKind = 1
+	ackKind     = 2
 	answerKind  = 5
 	reportKind  = 6
 )

@@ -484,3 +484,90 @@ func FuzzStep(f *testing.F) {
 		n.Advance(n.Ready())
 	})
 }
+
+// What was known already is not told on: where changes come by two ways, each node tells each of them
+// at most once to each peer.
+func TestKnownChangesAreNotToldOn(t *testing.T) {
+	c := newCluster(t, 4, 1, antientropy.Config{ProbeTicks: 1 << 20}, ring(4))
+	for range 30 {
+		c.tick()
+	}
+	for i := range 20 {
+		c.add(1, i)
+		for range 5 {
+			c.tick()
+		}
+	}
+	require.True(t, c.equal())
+	for _, id := range c.ids {
+		n := c.nodes[id]
+		require.Zero(t, n.LogLen())
+		before := n.Stats().DeltaBytesSent
+		for range 10 {
+			c.tick()
+		}
+		require.Equal(t, before, n.Stats().DeltaBytesSent, "node %v goes on telling", id)
+	}
+	// 2 and 4 tell 3, and 3 tells only the one that it did not hear of it from first.
+	require.Less(t, c.nodes[3].Stats().DeltaBytesSent, uint64(20*80))
+}
+
+// A difference that no log tells of, here because a state was mended by hand, is found by probes.
+func TestProbesFindWhatNoLogTells(t *testing.T) {
+	c := newCluster(t, 3, 1, antientropy.Config{}, everybody)
+	c.settle(50)
+	other := crdt.NewSet[int](77)
+	for i := range 8 {
+		_, err := c.sets[1].Merge(other.Add(i)) // the node does not hear of what is merged
+		require.NoError(t, err)
+		c.settle(100)
+		require.True(t, c.sets[3].Contains(i))
+	}
+}
+
+// Each start of a node has a log of its own. What is said of another one of the same name does not count
+// for this one, and what this one says is not taken for the other one's.
+func TestWordsOfAnotherLogDoNotCount(t *testing.T) {
+	c := pair(t)
+	for i := range 3 {
+		c.add(1, i)
+		c.hand(1, 2, everything)
+	}
+	old := c.messages(2) // an acknowledgment, under way for long
+	require.NotEmpty(t, old)
+	saved := c.sets[1].State()
+
+	// 1 starts again with all that it had.
+	c.nodes[1].Stop()
+	c.ids = []crdt.ReplicaID{2}
+	c.start(1, 77, antientropy.Config{ProbeTicks: 1 << 20})
+	_, err := c.sets[1].Merge(saved)
+	require.NoError(t, err)
+	n := c.nodes[1]
+	n.AddPeer(2)
+	for i := range 9 {
+		c.add(1, 10+i)
+		n.Write(antientropy.All)
+	}
+	c.messages(1) // and lost
+	kept := n.LogLen()
+	for _, m := range old {
+		require.NoError(t, n.Step(2, m))
+	}
+	require.Empty(t, n.Ready().Done, "written, by the word of one who has nothing of it")
+	require.Equal(t, kept, n.LogLen(), "forgotten, by the word of one who has nothing of it")
+
+	// The peer hears that this is another log, and says how far it is in that one.
+	for range 4 {
+		n.Tick()
+	}
+	c.hand(1, 2, func(kind int) bool { return kind == stretchKind })
+	require.True(t, c.sets[2].Contains(18))
+	c.hand(2, 1, func(kind int) bool { return kind == ackKind })
+	require.Zero(t, n.LogLen())
+	for range 20 {
+		c.tick()
+	}
+	require.True(t, c.equal())
+	require.Len(t, c.done[1], 9)
+}
