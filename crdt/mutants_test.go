@@ -101,6 +101,11 @@ var mutants = []planted.Bug{
 		New: "if !bug() { t.free = s }\n",
 	},
 	{
+		Name: "ranges are compared by the sum of their numbers", Tests: "TestRangesThatAddUpToTheSame", File: "answer.go",
+		Old: "h += mix(uint64(l.id) ^ mix(l.seqs[at]))",
+		New: "if bug() { h += l.seqs[at]; continue }\n\t\t\t\th += mix(uint64(l.id) ^ mix(l.seqs[at]))",
+	},
+	{
 		Name: "an event between those that were fused is taken for one of them", Tests: "TestInvertOfWhatWasFused", File: "invert.go",
 		Old: "by, fused := s.tallies.fates.of(e.seq)",
 		New: "by, fused := s.tallies.fates.of(e.seq); if bug() { s.tree.dots(at, func(d dot) { if r := absorbed(kindCounter, d.payload); int(d.lane) == s.own && r.Lo <= e.seq && e.seq <= r.Hi { by, fused = d.seq, true } }) }",
@@ -130,7 +135,7 @@ var mutants = []planted.Bug{
 func TestMutantsAreKilled(t *testing.T) {
 	planted.Copy{
 		Bugs:  mutants,
-		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go"},
+		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go"},
 		Args:  []string{"-rapid.nofailfile"},
 	}.Kill(t)
 }
