@@ -5,6 +5,13 @@
 // value, what happens at the bound is one option, and every refusal is one documented
 // error, [Overload], that says why and when to come back.
 //
+//	lim := backpressure.NewLimiter(backpressure.Waiting(1000))
+//	err := http.ListenAndServe(addr, lim.Handler(mux))   // what cannot be done in time gets a 503 at once
+//
+//	jobs := backpressure.NewQueue[Job](1024)
+//	err = jobs.Put(ctx, job)                             // waits while the queue is full
+//	for job := range jobs.All(ctx) { work(job) }         // until Close
+//
 //	I want to …                                        use
 //	hand items from producers to consumers, and wait   NewQueue, Queue.Put
 //	… and be told at once when there is no room        RejectWhenFull, Queue.TryPut

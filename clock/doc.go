@@ -5,6 +5,10 @@
 // time, never go back and respect causality, at about the price of time.Now; and the
 // sets of events that replicated data is built on.
 //
+//	c := clock.New()                  // one for the process
+//	sent := c.Now()                   // the stamp of what happens here
+//	got, err := c.Observe(remote)     // of a message that came: after its sender's, and all before
+//
 //	I want to …                                          use
 //	stamp events with one sortable 64-bit number         Clock, Timestamp
 //	… and go on above them after a crash                 Open over a File
