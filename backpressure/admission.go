@@ -7,7 +7,7 @@ import (
 
 // Admission is a [Limiter] whose clock the caller turns, and at which nobody blocks: the same code,
 // for simulators. Package loadsim runs it. All its randomness is drawn from a seed, so the same calls
-// give the same answers. It is for one goroutine.
+// give the same answers. Make one with [NewAdmission]; it is for one goroutine.
 type Admission struct {
 	l   *Limiter
 	now time.Duration

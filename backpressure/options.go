@@ -109,7 +109,7 @@ func RejectWhenFull[T any]() Option[T] {
 //
 // To drop and to put is one step under a lock, so a full queue stays exactly full. That
 // engine, which serves all options but [RejectWhenFull] and [DropNewest], is slower than the
-// other: one to three times the price of a channel.
+// other: two to five times the price of a channel.
 func DropOldest[T any](onDrop func(v T, r Reason)) Option[T] {
 	return func(c *config[T]) { c.policy(dropOldest, "DropOldest", onDrop) }
 }

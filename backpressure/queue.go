@@ -33,9 +33,9 @@ const yields = 4
 // Put and Get take two atomic operations each and allocate nothing. PutAll and GetBatch
 // take the same two for a whole batch, which makes them the fastest way through. Memory for
 // all the items is allocated by NewQueue. Options other than [RejectWhenFull] and
-// [DropNewest] need more than that: the queue then works under one lock, costs one to
-// three times as much as a channel, serves strictly in the order its options say, and takes memory as it fills,
-// which it keeps for use again.
+// [DropNewest] need more than that: the queue then works under one lock, costs two to
+// five times as much as a channel, serves strictly in the order its options say, and takes
+// memory as it fills, which it keeps for use again.
 //
 // A queue is the wrong tool where items must be selected among several sources: that is
 // what channels and select are for.

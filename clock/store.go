@@ -47,7 +47,7 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 // FileStore is a [Store] in a file of 20 bytes: a mark, the bound, and a CRC-32C of both.
 // Save writes a new file beside it, syncs it, renames it over the old one and syncs the
 // directory, so that a crash at any moment leaves the old bound or the new one. The file
-// belongs to one process at a time. Create one with [File].
+// belongs to one process at a time, and one call runs at a time. Create one with [File].
 type FileStore struct{ path string }
 
 // File returns a store in the file at path, in a directory that exists. It does not touch

@@ -104,7 +104,7 @@ type Stats struct {
 // sockets, timers or goroutines. Messages go in by [Node.Step] and time by [Node.Tick]; of changes
 // made here it hears from State; what is to be sent comes out of [Node.Ready].
 //
-// A Node and its State must be guarded together; neither is safe for concurrent use.
+// Make one with [NewNode]. A Node and its State must be guarded together; neither is safe for concurrent use.
 type Node struct {
 	cfg     Config
 	session uint64 // names the log
