@@ -7,9 +7,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -89,22 +91,37 @@ func TestKey(t *testing.T) {
 }
 
 // asProgram has the test's binary be the program, so that it need not be built.
-const asProgram = "CALM_TEST_TRAFFIC"
+const (
+	asProgram = "CALM_TEST_TRAFFIC"
+	untilDone = "until done"
+	untilEOF  = "until EOF" // of standard input
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	switch os.Getenv(asProgram) {
+	case untilEOF:
+		go func() { // it must not outlive the test, however that ends
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(exitFailed)
+		}()
+		fallthrough
+	case untilDone:
 		main()
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
 
 // child is the program, in a process of its own.
-func child(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+func child(ctx context.Context, t *testing.T, until string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Env = append(os.Environ(), asProgram+"="+until)
 	return cmd
 }
 
@@ -113,7 +130,7 @@ func runProgram(t *testing.T, stdin io.Reader, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	cmd := child(ctx, t, args...)
+	cmd := child(ctx, t, untilDone, args...)
 	cmd.Stdin = stdin
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -184,10 +201,15 @@ type process struct {
 	done   chan error
 }
 
-// freePort returns a port that was free a moment ago, for TCP and UDP alike as a rule.
+// freePort returns an address whose port was free a moment ago, for TCP and UDP alike as a rule. Where it
+// can, it takes a host that nobody else uses, so that the port stays free while nobody is there.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = fmt.Sprintf("127.%d.%d.%d", 1+rand.N(250), rand.N(250), 1+rand.N(250))
+	}
+	l, err := net.Listen("tcp", host+":0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().String()
@@ -197,8 +219,10 @@ func freePort(t *testing.T) string {
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{out: &bytes.Buffer{}, done: make(chan error, 1)}
-	p.cmd = child(context.Background(), t, append([]string{"-serve"}, args...)...)
+	p.cmd = child(context.Background(), t, untilEOF, append([]string{"-serve"}, args...)...)
 	p.cmd.Stderr = os.Stderr
+	_, err := p.cmd.StdinPipe() // open for as long as the test runs
+	require.NoError(t, err)
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
