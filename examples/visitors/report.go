@@ -66,7 +66,7 @@ func report(w io.Writer, c *count, s sent, top int) (ok bool, err error) {
 	worst := slices.MaxFunc(rows, func(a, b row) int { return cmp.Compare(math.Abs(a.off()), math.Abs(b.off())) })
 	stdError := lattice.NewHyperLogLog(c.precision).StdError()
 	z := boundOn(len(rows))
-	fmt.Fprintf(w, "\nstated: a standard error of %.2f %%, so %s pages stay within %.1f of them, %.2f %%, in 999 of 1 000 logs\n",
+	fmt.Fprintf(w, "\nstated: a standard error of %.2f %%, so of %s pages each stays within %.1f of them, %.2f %%, in 999 of 1 000 logs\n",
 		100*stdError, term.Thousands(int64(len(rows))), z, 100*z*stdError)
 	fmt.Fprintf(w, "measured: the worst page errs by %+.2f %%: %s visitors of %s\n",
 		100*worst.off(), term.Thousands(int64(worst.exact)), term.Printable(worst.page))
