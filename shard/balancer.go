@@ -264,7 +264,7 @@ func (b Balancer) check(m *Map, load []float64, limit, target float64) error {
 	case !(b.MaxCost >= 0):
 		return &OptionError{"MaxCost", b.MaxCost, "must not be negative"}
 	case len(load) != m.slots:
-		return &LoadError{-1, float64(len(load)), fmt.Sprintf("the map has %d slots", m.slots)}
+		return &LoadError{-1, float64(len(load)), fmt.Sprintf("the map has %d slots; give each its load", m.slots)}
 	}
 	for s, l := range load {
 		if !(l >= 0 && l <= math.MaxFloat64/float64(maxSlots)) {

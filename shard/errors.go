@@ -17,11 +17,11 @@ var (
 	// ErrWeight means that a weight is NaN, infinite or negative.
 	ErrWeight = errors.New("shard: the weight must be finite and not negative")
 	// ErrUnknown means that no node has the ID.
-	ErrUnknown = errors.New("shard: no such node in the map")
+	ErrUnknown = errors.New("shard: no such node in the map; Map.Nodes yields those there are")
 	// ErrOption is what every [*OptionError] matches.
 	ErrOption = errors.New("shard: bad option")
 	// ErrReplicas means that [Strict] was asked for, and there are fewer nodes or zones than replicas.
-	ErrReplicas = errors.New("shard: too few nodes or zones for the replicas")
+	ErrReplicas = errors.New("shard: too few nodes or zones for the replicas; add some, or ask for fewer replicas")
 )
 
 // NodeError says which node was refused and why. It unwraps to one of [ErrEmptyID],

@@ -60,7 +60,7 @@ func ExampleMap_Without() {
 	fmt.Println(errors.Is(err, shard.ErrUnknown), err)
 	// Output:
 	// false true
-	// true shard: node "eve": no such node in the map
+	// true shard: node "eve": no such node in the map; Map.Nodes yields those there are
 }
 
 func ExampleLive() {
@@ -79,7 +79,7 @@ func ExampleLive() {
 func ExampleStrict() {
 	_, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}}, shard.Replicas(3), shard.Strict())
 	fmt.Println(err)
-	// Output: shard: too few nodes or zones for the replicas: 3 replicas on 2 nodes
+	// Output: shard: too few nodes or zones for the replicas; add some, or ask for fewer replicas: 3 replicas on 2 nodes
 }
 
 func ExampleNodeError() {
@@ -205,7 +205,7 @@ func ExampleBalancer() {
 	// peak 1.70 → 1.48 by 3 moves
 	// slot 7 is hot: alone it is 1.5 times what the largest node should carry: split its keys into 2 slots, or serve it from 2 replicas
 	// <nil>
-	// loads of 7 slots: the map has 8 slots
+	// loads of 7 slots: the map has 8 slots; give each its load
 }
 
 func ExampleMeter() {

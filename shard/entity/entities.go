@@ -19,13 +19,14 @@ import (
 // All methods are safe for concurrent use, but from within a handler only those of its [Turn] may
 // be used: Send could wait for the handler's own lane. Each turn is atomic to everyone else.
 type Entities[S, M any] struct {
-	cfg    config
-	handle func(*Turn[S, M], M) error
-	lanes  []*lane[S, M]
-	slots  []atomic.Bool // owned
-	closed atomic.Bool
-	moving sync.Mutex // one Handoff, Adopt or Close at a time
-	done   sync.WaitGroup
+	cfg      config
+	handle   func(*Turn[S, M], M) error
+	lanes    []*lane[S, M]
+	slots    []atomic.Bool // owned
+	closed   atomic.Bool
+	refusals atomic.Uint64 // grows whenever slots begin to be refused
+	moving   sync.Mutex    // one Handoff, Adopt or Close at a time
+	done     sync.WaitGroup
 
 	errs, panics, strays atomic.Uint64
 }
@@ -179,6 +180,7 @@ func (e *Entities[S, M]) Handoff(ctx context.Context, s shard.Slot) (iter.Seq2[s
 	case !e.slots[s].Swap(false):
 		return nil, ErrNotOwned
 	}
+	e.refusals.Add(1)
 	states, err := e.drain(ctx, l, int(s))
 	if err != nil {
 		e.slots[s].Store(true)
@@ -279,6 +281,7 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 // goes on being handled, and Close may be called again. After a Close that succeeded it returns nil.
 func (e *Entities[S, M]) Close(ctx context.Context) error {
 	e.closed.Store(true)
+	e.refusals.Add(1)
 	e.moving.Lock()
 	defer e.moving.Unlock()
 	for _, l := range e.lanes {

@@ -7,14 +7,14 @@ import (
 
 var (
 	// ErrClosed means that the entities are closed or closing.
-	ErrClosed = errors.New("entity: closed")
+	ErrClosed = errors.New("entity: closed; send to the next owner of the slot")
 	// ErrNotOwned means that the key's slot is not owned here, as it was handed off or never adopted:
 	// send to its owner.
 	ErrNotOwned = errors.New("entity: the slot is not owned here; send to its owner")
 	// ErrOwned means that a slot was adopted that is owned already; hand it off first.
 	ErrOwned = errors.New("entity: the slot is owned already; hand it off first")
 	// ErrSlot means that there is no slot of that number.
-	ErrSlot = errors.New("entity: no such slot")
+	ErrSlot = errors.New("entity: no such slot; they are numbered from 0, as many as the map given to Like has, or 4096")
 	// ErrPanic is what every [*PanicError] matches.
 	ErrPanic = errors.New("entity: a handler panicked")
 )

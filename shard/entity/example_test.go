@@ -153,7 +153,7 @@ func ExampleUnsent() {
 		fmt.Println("to send elsewhere:", unsent.Messages)
 	}
 	// Output:
-	// 1 of a batch not sent: entity: closed
+	// 1 of a batch not sent: entity: closed; send to the next owner of the slot
 	// to send elsewhere: [{user:1 5}]
 }
 

@@ -45,6 +45,11 @@ var mutants = []planted.Bug{
 		New: "if bug() { n = 0 }; rest := copy(b, kept[n:])",
 	},
 	{
+		Name: "a batch is not asked again whether its slots are owned", Tests: "TestBatchMeetsASlotThatHasGone", File: "sender.go",
+		Old: "if s.e.refusals.Load() == s.since[lane] {",
+		New: "if s.e.refusals.Load() == s.since[lane] || bug() {",
+	},
+	{
 		Name: "a panic costs those behind it", Tests: "TestPanicsAndPartialBatches", File: "lane.go",
 		Old: "v := &batch[n]\n\t\tn++\n",
 		New: "v := &batch[n]\n\t\tn++\n\t\tif bug() { n = len(batch) }\n",

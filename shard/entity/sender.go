@@ -14,11 +14,12 @@ import (
 type Sender[S, M any] struct {
 	e       *Entities[S, M]
 	batches [][]envelope[S, M] // by lane
+	since   []uint64           // by lane: the refusals when the batch was begun
 }
 
 // Sender returns a sender with batches of a size, at least 1.
 func (e *Entities[S, M]) Sender(batch int) *Sender[S, M] {
-	s := &Sender[S, M]{e: e, batches: make([][]envelope[S, M], len(e.lanes))}
+	s := &Sender[S, M]{e: e, batches: make([][]envelope[S, M], len(e.lanes)), since: make([]uint64, len(e.lanes))}
 	for i := range s.batches {
 		s.batches[i] = make([]envelope[S, M], 0, max(batch, 1))
 	}
@@ -31,11 +32,15 @@ func (e *Entities[S, M]) Sender(batch int) *Sender[S, M] {
 func (s *Sender[S, M]) Send(ctx context.Context, key string, m M) error {
 	h := shard.Hash(key, s.e.cfg.seed)
 	slot := s.e.cfg.slot(h)
+	lane := s.e.cfg.lane(slot)
+	b := s.batches[lane]
+	if len(b) == 0 {
+		s.since[lane] = s.e.refusals.Load()
+	}
 	if err := s.e.admits(slot); err != nil {
 		return err
 	}
-	lane := s.e.cfg.lane(slot)
-	b := append(s.batches[lane], envelope[S, M]{key: key, hash: h, msg: m})
+	b = append(b, envelope[S, M]{key: key, hash: h, msg: m})
 	s.batches[lane] = b
 	if len(b) < cap(b) {
 		return nil
@@ -63,8 +68,11 @@ func (s *Sender[S, M]) flush(ctx context.Context, lane int) error {
 	l, b := s.e.lanes[lane], s.batches[lane]
 	side := l.gate.enter()
 	var unsent *Unsent[M]
-	kept := b
-	for i := range b {
+	kept, check := b, b
+	if s.e.refusals.Load() == s.since[lane] {
+		check = nil // what was admitted still is
+	}
+	for i := range check {
 		err := s.e.admits(s.e.cfg.slot(b[i].hash))
 		switch {
 		case err != nil && unsent == nil:

@@ -64,17 +64,27 @@ func run(args []string, out io.Writer) error {
 	return nil
 }
 
-// measure writes results/pkg.txt and results/pkg.md.
+// measure writes results/pkg.txt and results/pkg.md. It runs all benchmarks once, then all once more,
+// and so on: whatever else the machine does then slows down calm and its peers alike.
 func measure(out io.Writer, pkg, only, benchtime string, count int) error {
-	args := []string{
-		"test", "./" + pkg, "-run", "^$", "-bench", only,
-		"-benchtime", benchtime, "-count", fmt.Sprint(count), "-benchmem", "-timeout", "2h",
-	}
-	command := "go -C internal/bench " + strings.Join(quoted(args), " ")
+	command := "go -C internal/bench run ./report " + strings.Join(quoted([]string{"-bench", only, "-benchtime", benchtime, "-count", fmt.Sprint(count), pkg}), " ")
 	fmt.Fprintln(out, command)
-	raw, err := goCommand(args...)
+	dir, err := os.MkdirTemp("", "report")
 	if err != nil {
 		return err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, pkg+".test")
+	if _, err := goCommand("test", "-c", "-o", binary, "./"+pkg); err != nil {
+		return err
+	}
+	var raw []byte
+	for range count {
+		pass, err := output(exec.Command(binary, "-test.run", "^$", "-test.bench", only, "-test.benchtime", benchtime, "-test.benchmem", "-test.timeout", "2h"), pkg)
+		if err != nil {
+			return err
+		}
+		raw = append(raw, pass...)
 	}
 	head := fmt.Sprintf("date: %s\ncommit: %s\ngo: %s\ncpus: %d\ncommand: %s\n",
 		time.Now().UTC().Format(time.DateOnly), commit(), runtime.Version(), runtime.NumCPU(), command)
@@ -93,11 +103,15 @@ func measure(out io.Writer, pkg, only, benchtime string, count int) error {
 }
 
 // goCommand returns what a go command prints, or its last lines as an error.
-func goCommand(args ...string) ([]byte, error) {
-	raw, err := exec.Command("go", args...).CombinedOutput()
+func goCommand(args ...string) ([]byte, error) { return output(exec.Command("go", args...), ".") }
+
+// output returns what a command prints in a folder, or its last lines as an error.
+func output(c *exec.Cmd, dir string) ([]byte, error) {
+	c.Dir = dir
+	raw, err := c.CombinedOutput()
 	if err != nil {
 		lines := bytes.Split(bytes.TrimSpace(raw), []byte("\n"))
-		return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, bytes.Join(lines[max(0, len(lines)-20):], []byte("\n")))
+		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(c.Args[:min(2, len(c.Args))], " "), err, bytes.Join(lines[max(0, len(lines)-20):], []byte("\n")))
 	}
 	return raw, nil
 }

@@ -6,6 +6,11 @@
 // line of the Map itself, one line of the table and one of the nodes, and writes nothing, so all
 // lines stay shared in every core's cache; a lock-based peer writes the lock's line at each
 // lookup, which then travels between all cores.
+//
+// What a lookup consists of, on the machine of the tables, where nothing misses the second-level
+// cache: some 60 instructions for a string of 13 bytes, two thirds of them the hash, its call and this
+// loop; 33 for an integer, of which the two multiplications of the hash and their constants are 12, the
+// table 12 and this loop 9. A hash of one multiplication would save 6, and tell keys apart worse.
 package shard_test
 
 import (
@@ -144,6 +149,8 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 // BenchmarkReadersUnderChange looks up from two goroutines while the membership changes every 5 ms.
+// Of the peers, kkdai-maglev is one that takes a lock for a lookup; maglev+RWMutex is the least that
+// any could cost behind one. With two cores its line travels between two caches only.
 func BenchmarkReadersUnderChange(b *testing.B) {
 	keys := testKeys()
 	all := nodes(100)
@@ -204,6 +211,9 @@ func BenchmarkReadersUnderChange(b *testing.B) {
 	both("kkdai-maglev", func(k string) { _, _ = kk.Get(k) }, func(int) {})
 }
 
+// BenchmarkBuild makes maps from nothing and from one another. What With leaves behind with 1 000 nodes
+// and 65 536 slots is 190 kB: two bytes a slot, 40 a node, a bit a slot for what is where it likes best,
+// and what lower bounds moved. What else With and Without allocate they need on the way.
 func BenchmarkBuild(b *testing.B) {
 	for _, n := range []int{100, 1000} {
 		set := nodes(n)
