@@ -97,7 +97,14 @@ func FuzzReader(f *testing.F) {
 // Passing over is reading without looking: it stops where reading does, with the same error.
 func TestSkipBytesIsReading(t *testing.T) {
 	inputs := [][]byte{
-		nil, {0}, {1}, {2, 'a'}, {1, 'a', 0, 2, 'b', 'c'}, {0x80}, {0x80, 0}, {0xff, 0x01},
+		nil,
+		{0},
+		{1},
+		{2, 'a'},
+		{1, 'a', 0, 2, 'b', 'c'},
+		{0x80},
+		{0x80, 0},
+		{0xff, 0x01},
 		AppendBytes(AppendBytes([]byte{1, 'x'}, make([]byte, 127)), make([]byte, 128)),
 		AppendBytes(nil, make([]byte, 300))[:100],
 		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 1},
