@@ -23,6 +23,8 @@ type checker struct {
 	told, live  []interval.Range
 	run, before int
 
+	few [4]class
+
 	replicas, events int
 	latest           clock.Timestamp // the greatest stamp of a write
 }
@@ -52,6 +54,7 @@ func (c *checker) check(b []byte) error {
 	}
 	c.r = wire.NewReader(body[headerLen:])
 	c.latest = math.MinInt64
+	c.classes = c.few[:0]
 	c.name(1, shape{kind(b[3]), b[4]}, 0)
 	c.replicas = c.r.Count(8)
 	ids := c.r.Take(8 * c.replicas)

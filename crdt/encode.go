@@ -23,6 +23,7 @@ type span struct{ from, to int }
 type encoder struct {
 	buf   []byte
 	named []slot   // nodes named so far, in order: the number of named[i] is i+1
+	block []byte   // what is left of where small deltas are put
 	big   bool     // index is used instead of named
 	index []uint32 // by slot, the number of a node, 0 if it is not named; nil if none can be named twice
 	keep  bool     // index is kept from one delta to the next, until free: see Store.split
@@ -81,13 +82,25 @@ func (e *encoder) finish(b, past []byte) Delta {
 		return Delta{b: slices.Clip(b), past: slices.Clone(past)}
 	}
 	e.buf = b
-	both := make([]byte, len(b)+len(past))
+	n := len(b) + len(past)
+	var both []byte
+	if n > smallDelta {
+		both = make([]byte, n)
+	} else {
+		if n > len(e.block) {
+			e.block = make([]byte, deltaBlock)
+		}
+		both, e.block = e.block[:n:n], e.block[n:]
+	}
 	copy(both[copy(both, b):], past)
 	if len(past) == 0 {
 		return Delta{b: both}
 	}
 	return Delta{b: both[:len(b):len(b)], past: both[len(b):]}
 }
+
+// Deltas of up to smallDelta bytes share blocks of deltaBlock: most are short and soon forgotten.
+const smallDelta, deltaBlock = 128, 1 << 10
 
 // one writes what encode would write, quicker, of an update that made one event, if all that it tells
 // is of the own lane: what was told of it, and that its newest event lives. It may decline.
@@ -101,8 +114,12 @@ func (e *encoder) one(s *Store, told []interval.Range, past []byte) (d Delta, ok
 	root := s.tree.at(rootSlot).shape
 	b := append(e.buf[:0], magic0, magic1, version, byte(root.kind), root.codec, 1)
 	b = binary.BigEndian.AppendUint64(b, uint64(l.id))
-	b = appendRuns(b, told)
-	b = append(binary.AppendUvarint(append(b, 1), seq-1), 0)
+	from := len(b)
+	if b = appendRuns(b, told); told[0].Lo == seq {
+		b = append(b, b[from:]...) // what is told is what lives
+	} else {
+		b = append(binary.AppendUvarint(append(b, 1), seq-1), 0)
+	}
 
 	n := s.tree.at(at)
 	payload := ""

@@ -57,12 +57,25 @@ func (l *lane) last(seq uint64) int {
 // insert records that the dot seq lives at s. A dot is inserted once: after it has died it is seen.
 func (l *lane) insert(seq uint64, s slot) {
 	i := l.last(seq)
+	l.grow(1)
 	if i == len(l.seqs) {
 		l.seqs, l.slots = append(l.seqs, seq), append(l.slots, s)
 		return
 	}
 	l.seqs = slices.Insert(l.seqs, i, seq)
 	l.slots = slices.Insert(l.slots, i, s)
+}
+
+// grow makes room for n more entries. What grows one by one doubles, a big one by half: append's
+// quarter would have every entry copied four times.
+func (l *lane) grow(n int) {
+	if have := len(l.seqs); have+n > cap(l.seqs) || have+n > cap(l.slots) {
+		if have > 1<<16 {
+			have /= 2
+		}
+		n = max(n, have)
+		l.seqs, l.slots = slices.Grow(l.seqs, n), slices.Grow(l.slots, n)
+	}
 }
 
 // kill forgets a live dot and returns where it lived.

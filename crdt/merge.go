@@ -288,13 +288,15 @@ func (v *view) checkSchema(i uint32) error {
 // apply takes in what check found to be new.
 func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 	v := &m.view
-	m.keys.want, s.tree.coming = 0, 0
+	m.keys.begin(v.b)
+	s.tree.coming = 0
 	for i := range v.items {
 		if it := &v.items[i]; it.fresh {
 			m.keys.want += int(v.defs[it.def].key.len + it.payload.len)
 			s.tree.coming++
 		}
 	}
+	defer m.keys.end()
 	m.gained = m.gained[:0]
 	for i := range v.lanes {
 		vl := &v.lanes[i]
@@ -348,7 +350,7 @@ func (m *merger) attach(s *Store, vl *viewLane) bool {
 		fresh++
 		at := v.place(s.tree, it.def, &m.keys)
 		l.living += mix(uint64(l.id) ^ mix(it.seq))
-		s.tree.attach(at, dot{lane: uint32(vl.local), seq: it.seq, payload: m.keys.keep(v.bytes(it.payload))})
+		s.tree.attach(at, dot{lane: uint32(vl.local), seq: it.seq, payload: m.keys.keep(it.payload)})
 	}
 	if fresh > 0 {
 		l.insertFresh(v, items, fresh)
@@ -366,7 +368,8 @@ func (m *merger) attach(s *Store, vl *viewLane) bool {
 // insertFresh records where the new events live, n of them.
 func (l *lane) insertFresh(v *view, items []item, n int) {
 	old := len(l.seqs)
-	l.seqs, l.slots = slices.Grow(l.seqs, n)[:old+n], slices.Grow(l.slots, n)[:old+n]
+	l.grow(n)
+	l.seqs, l.slots = l.seqs[:old+n], l.slots[:old+n]
 	// From the end on, so that what is there moves once.
 	for i, k, to := old-1, len(items)-1, old+n-1; to > i; to-- {
 		for !items[k].fresh {
@@ -442,7 +445,7 @@ func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 		var known bool
 		if d.slot, known = find(t, h, up, d.shape, key); !known {
 			d.slot = t.create(h, up, d.shape)
-			t.at(d.slot).key = keys.keep(key)
+			t.at(d.slot).key = keys.keep(d.key)
 		}
 	}
 	return d.slot
@@ -460,24 +463,46 @@ func (m *merger) shrink(s *Store) {
 	}
 }
 
-// keeper turns keys and payloads of a delta into strings. It copies them into common blocks, so
-// that a hundred thousand keys are a handful of allocations.
+// keeper turns keys and payloads of a delta into strings, so that a hundred thousand of them are a
+// handful of allocations.
 type keeper struct {
+	b     []byte // the delta
+	want  int    // bytes of it that are still to come
 	block strings.Builder
-	want  int // bytes still to come
+
+	// If most of the delta is wanted, stretches of it become strings, and keys are parts of them.
+	stretch string
+	from    uint32 // where it starts
 }
 
-const minBlock, maxBlock = 1 << 10, 256 << 10
+const minBlock, maxBlock = 1 << 10, 512 << 10
 
-func (k *keeper) keep(b []byte) string {
-	if len(b) == 0 {
+func (k *keeper) begin(b []byte) { k.b, k.want = b, 0 }
+
+func (k *keeper) end() { k.b, k.stretch = nil, "" }
+
+func (k *keeper) keep(t text) string {
+	if t.len == 0 {
 		return ""
 	}
+	if t.from >= k.from && int(t.from-k.from)+int(t.len) <= len(k.stretch) {
+		k.want -= int(t.len)
+		return k.stretch[t.from-k.from:][:t.len]
+	}
+	if rest := len(k.b) - int(t.from); k.want > minBlock && k.want > rest-rest/4 && k.want <= rest {
+		k.stretch, k.from = string(k.b[t.from:][:min(rest, max(maxBlock, int(t.len)))]), t.from
+		return k.keep(t)
+	}
+	k.want -= int(t.len)
+	return k.add(k.b[t.from:][:t.len])
+}
+
+// add copies a text into a common block.
+func (k *keeper) add(b []byte) string {
 	if k.block.Cap()-k.block.Len() < len(b) {
 		k.block = strings.Builder{}
-		k.block.Grow(max(min(k.want, maxBlock), len(b), minBlock))
+		k.block.Grow(max(min(k.want+len(b), maxBlock), len(b), minBlock))
 	}
-	k.want -= len(b)
 	from := k.block.Len()
 	k.block.Write(b)
 	return k.block.String()[from:]

@@ -169,7 +169,7 @@ func (k *skimmer) group(l *lane, left *int) bool {
 		for i, at := range stretch {
 			key := k.key()
 			if at != noSlot {
-				if n := t.at(at); up == noSlot || n.parent != up || n.shape != sh || n.key != string(key) {
+				if n := t.at(at); n.key != string(key) || n.parent != up || up == noSlot || n.shape != sh {
 					return false
 				} else if n.alone && !payload {
 					continue
@@ -184,9 +184,18 @@ func (k *skimmer) group(l *lane, left *int) bool {
 }
 
 func (k *skimmer) key() []byte {
-	n := int(k.c.uvarint())
-	k.c.at += n
-	return k.c.b[k.c.at-n : k.c.at]
+	n, from := int(k.c.b[k.c.at]), k.c.at+1
+	if n >= 0x80 {
+		n, from = k.long()
+	}
+	k.c.at = from + n
+	return k.c.b[from:k.c.at]
+}
+
+// long reads a length of several bytes, and returns what comes after it.
+func (k *skimmer) long() (n, from int) {
+	n = int(k.c.long())
+	return n, k.c.at
 }
 
 // same reads an event's payload, if it has one, and reports whether the event is over here or brought

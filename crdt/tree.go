@@ -109,6 +109,9 @@ func (t *tree) alloc() slot {
 		if s == 0 {
 			t.pages = [][]node{nil}
 		}
+		if n := len(t.pages[0]); n == cap(t.pages[0]) {
+			t.pages[0] = slices.Grow(t.pages[0], min(max(1, n, t.coming), pageSize-n))
+		}
 		t.pages[0] = append(t.pages[0], node{})
 	case p == len(t.pages):
 		n := 1 + min(t.coming, 1<<16)>>pageBits

@@ -103,9 +103,10 @@ func (v *view) read(b []byte) error {
 		return fmt.Errorf("%w: a delta of %d bytes, at most 4 GiB can be read", ErrLimit, len(b))
 	}
 	v.root = shape{kind(b[3]), b[4]}
-	v.defs = append(v.defs, def{shape: v.root, slot: noSlot})
 	c := cursor{b, headerLen}
 	n := int(c.uvarint())
+	v.lanes, v.ranges = slices.Grow(v.lanes, n), slices.Grow(v.ranges, 2)
+	v.defs = append(v.defs, def{shape: v.root, slot: noSlot})
 	ids := c.at
 	c.at += 8 * n
 	for i := range n {
