@@ -169,13 +169,13 @@ func (c *BoundedCounter) afford(n uint64) error {
 
 func (c *BoundedCounter) change(f func(*escrow)) Delta {
 	c.store.begin()
-	c.addPayload(func(old string) []byte {
+	c.addPayload(func(b []byte, old string) []byte {
 		var e escrow
 		if old != "" {
 			e, _ = parseEscrow([]byte(old))
 		}
 		f(&e)
-		return e.append(nil)
+		return e.append(b)
 	})
 	return c.store.end()
 }

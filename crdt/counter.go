@@ -43,9 +43,9 @@ func (c *Counter) Add(n int64) Delta {
 	c.store.begin()
 	if n != 0 {
 		known := c.at == c.store.version
-		c.addPayload(func(old string) []byte {
+		c.addPayload(func(b []byte, old string) []byte {
 			v, _ := binary.Varint([]byte(old))
-			return binary.AppendVarint(nil, v+n)
+			return binary.AppendVarint(b, v+n)
 		})
 		if known {
 			c.sum, c.at = c.sum+n, c.store.version
@@ -73,7 +73,11 @@ func (c *Counter) Value() int64 {
 //
 // Sums stop at the greatest uint64. A GCounter belongs to a [Store]; like the store it is not safe
 // for concurrent use.
-type GCounter struct{ Handle }
+type GCounter struct {
+	Handle
+	sum uint64 // the value at …
+	at  uint64 // … this version of the store
+}
 
 // NewGCounter makes a replica that is a grow-only counter.
 func NewGCounter(id ReplicaID) *GCounter { return Open[*GCounter](id) }
@@ -93,22 +97,30 @@ func (*GCounter) schema(_ codecs, root bool) *schema {
 func (c *GCounter) Add(n uint64) Delta {
 	c.store.begin()
 	if n != 0 {
-		c.addPayload(func(old string) []byte {
+		// An own total that is full takes no more: then the sum is not the old one plus n.
+		known := c.at == c.store.version && c.sum <= math.MaxUint64-n
+		c.addPayload(func(b []byte, old string) []byte {
 			v, _ := binary.Uvarint([]byte(old))
-			return binary.AppendUvarint(nil, saturate(v, n))
+			return binary.AppendUvarint(b, saturate(v, n))
 		})
+		if known {
+			c.sum, c.at = c.sum+n, c.store.version
+		}
 	}
 	return c.store.end()
 }
 
-// Value returns the count as this replica sees it now (a snapshot read). O(events held).
+// Value returns the count as this replica sees it now (a snapshot read). O(1) where this GCounter was
+// asked before and only added to since; O(events held) after other changes to the store.
 func (c *GCounter) Value() uint64 {
-	sum := uint64(0)
-	c.payloads(func(p string) {
-		v, _ := binary.Uvarint([]byte(p))
-		sum = saturate(sum, v)
-	})
-	return sum
+	if c.at != c.store.version {
+		c.sum, c.at = 0, c.store.version
+		c.payloads(func(p string) {
+			v, _ := binary.Uvarint([]byte(p))
+			c.sum = saturate(c.sum, v)
+		})
+	}
+	return c.sum
 }
 
 // AtLeast reports whether the count has reached n. At the root it is a monotone read: once true it
@@ -123,14 +135,19 @@ func saturate(a, b uint64) uint64 {
 	return sum
 }
 
-// addPayload makes an event at a counter: fold turns what it adds to into the new payload. At the
+// addPayload makes an event at a counter: fold appends the new payload, made of what it adds to. At the
 // root that is the replica's total so far, which the event takes the place of; elsewhere it is what
 // this update has added already.
-func (h *Handle) addPayload(fold func(old string) []byte) {
+func (h *Handle) addPayload(fold func(b []byte, old string) []byte) {
 	s := h.store
 	at := h.ensure()
+	// Payloads of counters are short, and those at the root are soon replaced: they share blocks.
+	keep := func(old string) string {
+		s.tx.payload = fold(s.tx.payload[:0], old)
+		return s.merger.keys.add(s.tx.payload)
+	}
 	if d := s.minted(at); d != nil {
-		d.payload = string(fold(d.payload))
+		d.payload = keep(d.payload)
 		s.version++
 		return
 	}
@@ -148,7 +165,7 @@ func (h *Handle) addPayload(fold func(old string) []byte) {
 			}
 		}
 	}
-	s.mint(at, string(fold(old.payload)))
+	s.mint(at, keep(old.payload))
 	s.over(mark)
 	if h.up != nil && s.tree.at(at).live() > 1 {
 		s.tallies.add(at)

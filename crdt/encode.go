@@ -68,18 +68,21 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 	if e.big {
 		e.width = (len(b)+checksumLen)/live + 1
 	}
-	return e.finish(b, e.past)
+	var d Delta
+	e.finish(&d, b, e.past)
+	return d
 }
 
 // finish ends a delta that was written into the buffer.
-func (e *encoder) finish(b, past []byte) Delta {
+func (e *encoder) finish(d *Delta, b, past []byte) {
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	if cap(b) > 1<<16 { // do not sit on the buffer of a rare big one
 		e.buf = nil
 		if cap(b)-len(b) > len(b)/4 {
 			b = slices.Clone(b)
 		}
-		return Delta{b: slices.Clip(b), past: slices.Clone(past)}
+		d.b, d.past = slices.Clip(b), slices.Clone(past)
+		return
 	}
 	e.buf = b
 	n := len(b) + len(past)
@@ -93,22 +96,21 @@ func (e *encoder) finish(b, past []byte) Delta {
 		both, e.block = e.block[:n:n], e.block[n:]
 	}
 	copy(both[copy(both, b):], past)
-	if len(past) == 0 {
-		return Delta{b: both}
+	if d.b = both[:len(b):len(b)]; len(past) > 0 {
+		d.past = both[len(b):]
 	}
-	return Delta{b: both[:len(b):len(b)], past: both[len(b):]}
 }
 
 // Deltas of up to smallDelta bytes share blocks of deltaBlock: most are short and soon forgotten.
 const smallDelta, deltaBlock = 128, 1 << 10
 
-// one writes what encode would write, quicker, of an update that made one event, if all that it tells
+// one writes to d what encode would write, quicker, of an update that made one event, if all that it tells
 // is of the own lane: what was told of it, and that its newest event lives. It may decline.
-func (e *encoder) one(s *Store, told []interval.Range, past []byte) (d Delta, ok bool) {
+func (e *encoder) one(d *Delta, s *Store, told []interval.Range, past []byte) bool {
 	l := &s.lanes[s.own]
 	last := len(l.seqs) - 1
 	if last < 0 || l.slots[last] == noSlot || l.seqs[last] != told[len(told)-1].Hi || len(l.fused.list) > 0 {
-		return Delta{}, false
+		return false
 	}
 	seq, at := l.seqs[last], l.slots[last]
 	root := s.tree.at(rootSlot).shape
@@ -141,7 +143,8 @@ func (e *encoder) one(s *Store, told []interval.Range, past []byte) (d Delta, ok
 		b = binary.AppendUvarint(b, uint64(len(payload)))
 		b = append(b, payload...)
 	}
-	return e.finish(b, past), true
+	e.finish(d, b, past)
+	return true
 }
 
 // appendPath names a node and its ancestors in a delta that has named none, and returns its number.

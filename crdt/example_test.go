@@ -41,6 +41,17 @@ func ExampleTally() {
 	// Output: 1000000 true
 }
 
+func ExampleGTally() {
+	visits := crdt.NewGCounter(1)
+	tally := visits.Tally()
+	for range 1_000_000 {
+		tally.Add(1)
+	}
+	tally.Flush() // one event, to be sent to the others
+	fmt.Println(visits.AtLeast(1_000_000), tally.Pending())
+	// Output: true 0
+}
+
 func ExampleGCounter() {
 	visits := crdt.NewGCounter(1)
 	visits.Add(1000)

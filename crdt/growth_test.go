@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,13 @@ import (
 
 	"github.com/go-calm/calm/clock"
 )
+
+// An element costs a node and its entry in a lane and in the table. A field more would cost eight bytes.
+func TestANodeIsSmall(t *testing.T) {
+	if strconv.IntSize == 64 {
+		require.EqualValues(t, 48, reflect.TypeFor[node]().Size())
+	}
+}
 
 // much returns how much to check: few in -short or if CALM_CHECKS is below 1, many if it is above 1.
 func much(few, usual, many int) int {

@@ -26,6 +26,9 @@ type lane struct {
 // find returns the index of the first entry of seqs that is ≥ seq, at or after from. It gallops,
 // so a walk over k entries of n costs O(k·log(n/k)).
 func (l *lane) find(seq uint64, from int) int {
+	if n := len(l.seqs); n == 0 || l.seqs[n-1] < seq { // what is new lies past the end
+		return n
+	}
 	step := 1
 	hi := from
 	for hi < len(l.seqs) && l.seqs[hi] < seq {

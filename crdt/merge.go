@@ -19,6 +19,7 @@ type merger struct {
 	keys    keeper
 	known   known
 	skimmer skimmer
+	recent  int // index of the lane that was looked up last
 }
 
 // Merge takes in what a delta tells and reports whether anything was new. It is commutative,
@@ -120,8 +121,11 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 	v := &m.view
 	var none lane
 	l := &none
-	if i, ok := s.byID[vl.id]; ok {
+	if m.recent < len(s.lanes) && s.lanes[m.recent].id == vl.id { // one change follows the other
+		vl.local, l = m.recent, &s.lanes[m.recent]
+	} else if i, ok := s.byID[vl.id]; ok {
 		vl.local, l = i, &s.lanes[i]
+		m.recent = i
 	}
 	ranges := v.ranges[vl.range0:vl.range1]
 	// A store knows all that it has made: more can come only from a namesake. A store that has made
@@ -479,7 +483,7 @@ const minBlock, maxBlock = 1 << 10, 512 << 10
 
 func (k *keeper) begin(b []byte) { k.b, k.want = b, 0 }
 
-func (k *keeper) end() { k.b, k.stretch = nil, "" }
+func (k *keeper) end() { k.b, k.want, k.stretch = nil, 0, "" }
 
 func (k *keeper) keep(t text) string {
 	if t.len == 0 {

@@ -50,6 +50,7 @@ type transaction struct {
 	parts   []part
 	past    []byte // of those removed: see remember
 	steps   []step
+	payload []byte
 }
 
 // located is an event, by lane.
@@ -114,7 +115,8 @@ func (s *Store) end() Delta {
 		clear(s.watch.before)
 		return Delta{}
 	}
-	d := s.made()
+	var d Delta
+	s.made(&d)
 	tx.removed = tx.removed[:0]
 	if tx.past = tx.past[:0]; cap(tx.past) > 1<<16 {
 		tx.past = nil
@@ -129,14 +131,14 @@ func (s *Store) end() Delta {
 	return d
 }
 
-// made returns the delta of the running update.
-func (s *Store) made() Delta {
+// made sets d to the delta of the running update.
+func (s *Store) made(d *Delta) {
 	tx := &s.tx
 	own := &s.lanes[s.own]
 	single := tx.next == tx.first+1
 	if single && len(tx.removed) == 0 {
-		if d, ok := s.encoder.one(s, []interval.Range{{Lo: tx.first, Hi: tx.first}}, tx.past); ok {
-			return d
+		if s.encoder.one(d, s, []interval.Range{{Lo: tx.first, Hi: tx.first}}, tx.past) {
+			return
 		}
 	}
 	parts := s.parts(tx.removed)
@@ -149,8 +151,8 @@ func (s *Store) made() Delta {
 		parts[i].seen.AddRange(tx.first, tx.next-1)
 		tx.parts = parts
 		if single && len(parts) == 1 {
-			if d, ok := s.encoder.one(s, parts[0].seen.Runs(), tx.past); ok {
-				return d
+			if s.encoder.one(d, s, parts[0].seen.Runs(), tx.past) {
+				return
 			}
 		}
 		if from := own.last(tx.first); from < len(own.seqs) {
@@ -159,9 +161,8 @@ func (s *Store) made() Delta {
 	}
 	tx.parts = parts
 	s.encoder.past = tx.past
-	d := s.encoder.encode(s, parts)
+	*d = s.encoder.encode(s, parts)
 	s.encoder.past = nil
-	return d
 }
 
 // parts returns parts that tell that the given events are over.

@@ -22,7 +22,8 @@ type node struct {
 	x          uint64
 	y          uint32
 	parent     slot
-	next, prev slot // siblings, in no particular order
+	next, prev slot   // siblings, in no particular order
+	hash       uint32 // of parent, shape and key
 	shape      shape
 	alone      bool // there is one dot, without a payload, and nothing below: an element of a set
 }
@@ -143,15 +144,15 @@ func (t *tree) ensure(parent slot, sh shape, key string) slot {
 }
 
 // create makes the child of parent of which h is the hash, but for its key, which the caller must set.
-func (t *tree) create(h uint64, parent slot, sh shape) slot {
-	if 5*(t.table.used+1) > 4*len(t.table.tags) {
+func (t *tree) create(h uint32, parent slot, sh shape) slot {
+	if 5*(t.table.used+1) > 4*len(t.table.slots) {
 		t.table.rebuild(t)
 	}
 	s := t.alloc()
 	p, n := t.at(parent), t.at(s)
 	t.spread(p)
 	first := p.child()
-	n.shape, n.parent, n.next, n.prev = sh, parent, first, noSlot // the rest is zero
+	n.shape, n.hash, n.parent, n.next, n.prev = sh, h, parent, first, noSlot // the rest is zero
 	if first != noSlot {
 		t.at(first).prev = s
 	}
@@ -238,7 +239,7 @@ func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 }
 
 func (t *tree) release(s slot, n *node) {
-	t.table.remove(t.table.hash(n.parent, n.shape, n.key), s)
+	t.table.remove(n.hash, s)
 	if n.prev != noSlot {
 		t.at(n.prev).next = n.next
 	} else {
@@ -278,101 +279,6 @@ func (t *tree) dot(s slot, laneIndex uint32, seq uint64) *dot {
 		}
 	}
 	panic("crdt: internal error: a lane names a dot that its leaf does not hold")
-}
-
-// table is an open-addressing hash table of slots with one-byte tags; keys live in the nodes.
-type table struct {
-	seed  maphash.Seed
-	tags  []uint8
-	slots []slot
-	used  int // slots that are or were taken
-	full  int // slots that are taken
-}
-
-const (
-	tagFree = 0
-	tagDead = 1 // was taken: a search goes on past it
-)
-
-// hash returns where to look for a place.
-func (t *table) hash(parent slot, sh shape, key string) uint64 {
-	return spot(maphash.String(t.seed, key), parent, sh)
-}
-
-// hashBytes is hash, of a key that is no string yet.
-func (t *table) hashBytes(parent slot, sh shape, key []byte) uint64 {
-	return spot(maphash.Bytes(t.seed, key), parent, sh) // the same for the same bytes
-}
-
-func spot(h uint64, parent slot, sh shape) uint64 {
-	return mix(h ^ uint64(parent)<<16 ^ uint64(sh.kind)<<8 ^ uint64(sh.codec))
-}
-
-func tagOf(h uint64) uint8 { return uint8(h>>56) | 2 }
-
-func find[K string | []byte](tr *tree, h uint64, parent slot, sh shape, key K) (slot, bool) {
-	t := &tr.table
-	if len(t.tags) == 0 {
-		return 0, false
-	}
-	mask := uint64(len(t.tags) - 1)
-	tag := tagOf(h)
-	for i := h & mask; ; i = (i + 1) & mask {
-		switch t.tags[i] {
-		case tagFree:
-			return 0, false
-		case tag:
-			if n := tr.at(t.slots[i]); n.parent == parent && n.shape == sh && n.key == string(key) {
-				return t.slots[i], true
-			}
-		}
-	}
-}
-
-func (t *table) put(h uint64, s slot) {
-	mask := uint64(len(t.tags) - 1)
-	i := h & mask
-	for t.tags[i] > tagDead {
-		i = (i + 1) & mask
-	}
-	if t.tags[i] == tagFree {
-		t.used++
-	}
-	t.full++
-	t.tags[i], t.slots[i] = tagOf(h), s
-}
-
-func (t *table) remove(h uint64, s slot) {
-	mask := uint64(len(t.tags) - 1)
-	i := h & mask
-	for t.tags[i] <= tagDead || t.slots[i] != s {
-		i = (i + 1) & mask
-	}
-	t.full--
-	t.tags[i] = tagDead
-	if t.tags[(i+1)&mask] == tagFree { // nobody searches past it: it and dead ones before it are free
-		for t.tags[i] == tagDead {
-			t.tags[i] = tagFree
-			t.used--
-			i = (i - 1) & mask
-		}
-	}
-}
-
-// rebuild makes room for at least as many entries again, or shrinks if most are gone.
-func (t *table) rebuild(tr *tree) {
-	size := 8
-	for 5*size < 8*(t.full+1) || 4*size < 5*(t.full+1+tr.coming) { // at most 5/8 full after it, 4/5 in a moment
-		size *= 2
-	}
-	t.tags, t.slots = make([]uint8, size), make([]slot, size)
-	t.used, t.full = 0, 0
-	// In the order of nodes, which is that of memory.
-	for at := range tr.count {
-		if n := tr.at(at); n.parent != noSlot {
-			t.put(t.hash(n.parent, n.shape, n.key), at)
-		}
-	}
 }
 
 // mix spreads every bit of x over all bits (the finalizer of SplitMix64, Steele et al. 2014).

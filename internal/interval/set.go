@@ -95,6 +95,14 @@ func (s *Set) AddRange(lo, hi uint64) {
 	if lo > hi {
 		return
 	}
+	if k := len(s.runs); k > 0 && lo > s.runs[k-1].Hi { // what comes last is nearly all of them
+		if lo == s.runs[k-1].Hi+1 {
+			s.runs[k-1].Hi = hi
+		} else {
+			s.runs = append(s.runs, Range{lo, hi})
+		}
+		return
+	}
 	// Runs i…j-1 overlap or touch the new one and melt into it.
 	i := s.search(max(lo, 1) - 1)
 	if i < len(s.runs) && lo == 0 && s.runs[i].Lo > 0 && s.runs[i].Hi < lo {
@@ -158,6 +166,9 @@ func (s *Set) Contains(o Set) bool {
 
 // ContainsRange reports whether all of lo…hi is in the set.
 func (s *Set) ContainsRange(lo, hi uint64) bool {
+	if k := len(s.runs); k > 0 && s.runs[k-1].Lo <= lo {
+		return hi <= s.runs[k-1].Hi
+	}
 	i := s.search(lo)
 	return i < len(s.runs) && s.runs[i].Lo <= lo && hi <= s.runs[i].Hi
 }
