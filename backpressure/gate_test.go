@@ -180,7 +180,13 @@ func TestGateRampsToTheVeryEnd(t *testing.T) {
 		// Nobody may ask for years, which are more hundredths of the ramp than an int holds.
 		g.Set(0)
 		g.Ramp(1, time.Nanosecond, nil)
-		time.Sleep(100 * 365 * 24 * time.Hour)
+		const years = 365 * 24 * time.Hour
+		time.Sleep(100 * years)
 		require.Equal(t, 1.0, g.Share())
+		// Nor may it take so long that a hundred times as much is no duration.
+		g.Set(0)
+		g.Ramp(1, 40*years, nil)
+		time.Sleep(10 * years)
+		require.InDelta(t, 0.25, g.Share(), 1e-9)
 	})
 }

@@ -104,6 +104,11 @@ var limiterMutants = []mutant{
 		"if round != c.round && !bug() {",
 	},
 	{
+		"a ramp ends where its steps add up to", "RampsToTheVeryEnd", "gate.go",
+		"next = opened(r.to) //",
+		"if !bug() { next = opened(r.to) } //",
+	},
+	{
 		"each share of a gate is drawn anew", "GateIsMonotone", "gate.go",
 		"|| hashString(g.seed, key) < s.bound",
 		"|| hashString(g.seed^map[bool]uint64{true: s.bound}[bug()], key) < s.bound",

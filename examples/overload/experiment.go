@@ -26,6 +26,7 @@ type experiment struct {
 	listen   func() (network, error)
 	out      io.Writer
 	progress *term.Progress
+	wrk      *wrk // if not nil it offers the loads, and there are no tenants
 }
 
 // outcome is what came of the requests that somebody sent.
@@ -72,7 +73,11 @@ func (e experiment) run(ctx context.Context) (result, error) {
 		r.names = append(r.names, v.name)
 		var outcomes []outcome
 		for _, load := range e.loads {
-			o, err := e.offer(ctx, v, fmt.Sprintf("%s at %gx", v.name, load), []stream{{"", load * capacity}})
+			offer := e.offer
+			if e.wrk != nil {
+				offer = e.offerByWrk
+			}
+			o, err := offer(ctx, v, fmt.Sprintf("%s at %gx", v.name, load), []stream{{"", load * capacity}})
 			if err != nil {
 				return r, err
 			}
@@ -83,6 +88,10 @@ func (e experiment) run(ctx context.Context) (result, error) {
 		r.byLoad = append(r.byLoad, outcomes)
 	}
 
+	if e.wrk != nil {
+		e.progress.Done()
+		return r, nil
+	}
 	fmt.Fprintf(e.out, "\n%d tenants send %g of the capacity each, and one sends %gx:\n", mice, mouseLoad, elephantLoad)
 	streams := []stream{{"elephant", elephantLoad * capacity}}
 	for i := range mice {
@@ -124,16 +133,10 @@ type stream struct {
 // offer runs a variant and sends it streams, each at random instants, whatever becomes of the requests
 // before: callers do not know of each other.
 func (e experiment) offer(ctx context.Context, v variant, title string, streams []stream) ([]outcome, error) {
-	network, err := e.listen()
+	network, stop, err := e.start(v)
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: v.wrap(e.power.start(e.seed)), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(network) // ends with Close
-	}()
 	transport := &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return network.dial(ctx) },
 		MaxIdleConnsPerHost: 1 << 12, MaxIdleConns: 1 << 12,
@@ -182,12 +185,39 @@ func (e experiment) offer(ctx context.Context, v variant, title string, streams 
 	}
 	callers.Wait()
 	transport.CloseIdleConnections()
-	server.Close()
-	<-served
+	stop()
 	for i := range outcomes {
 		slices.Sort(outcomes[i].took)
 	}
 	return outcomes, ctx.Err()
+}
+
+// start serves a variant until stop is called.
+func (e experiment) start(v variant) (at network, stop func(), err error) {
+	at, err = e.listen()
+	if err != nil {
+		return at, nil, err
+	}
+	server := &http.Server{Handler: echo(v.wrap(e.power.start(e.seed))), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(at) // ends with Close
+	}()
+	return at, func() { server.Close(); <-served }, nil
+}
+
+// offerByWrk runs a variant and lets wrk send it what its one stream is.
+func (e experiment) offerByWrk(ctx context.Context, v variant, title string, streams []stream) ([]outcome, error) {
+	network, stop, err := e.start(v)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	e.progress.Show(title)
+	o, err := e.wrk.offer(ctx, "http://"+network.Addr().String()+"/", streams[0].rate, e.step, e.deadline, e.seed)
+	slices.Sort(o.took)
+	return []outcome{o}, err
 }
 
 // ask sends a request and returns the status, 0 if there was none in time.

@@ -3,6 +3,7 @@
 // a minute, and behind calm's limiter.
 //
 //	go run ./overload                     measure, over loopback; write a report with charts
+//	go run ./overload -wrk                the same with the load sent by wrk, a generator of its own
 //	go run ./overload -serve              serve all three, to try them with a load generator of your own
 //
 // What counts is goodput: answers a second that came before the caller gave up. A server that works on
@@ -30,6 +31,7 @@ const about = `Offer an HTTP service one to ten times what it can do: unprotecte
 limiter. Writes a page with charts.
 
   overload          measures, over loopback
+  overload -wrk     lets wrk (github.com/wg/wrk) send the load
   overload -serve   serves all three, for a load generator of your own`
 
 func main() {
@@ -48,7 +50,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	loads := flags.String("loads", "1,2,5,10", "how many times its capacity the service is offered")
 	step := flags.Duration("step", 2*time.Second, "how long each load lasts")
 	seed := flags.Uint64("seed", 1, "what arrivals and work are drawn by")
-	report := flags.String("o", filepath.Join(os.TempDir(), "overload.html"), "the `file` that the charts go to; none if empty")
+	report := flags.String("o", filepath.Join(os.TempDir(), "overload.html"), "the `file` that the charts go to, a page or .svg; none if empty")
+	withWrk := flags.Bool("wrk", false, "let wrk send the load: it must be installed")
 	serving := flags.Bool("serve", false, "serve until interrupted, and offer nothing")
 	addr := flags.String("http", "127.0.0.1:0", "with -serve: the `address` to serve at; port 0 takes a free one")
 	if err := program.Parse(flags, args, about, stdout); err != nil {
@@ -78,6 +81,17 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	e := experiment{
 		power: p, deadline: *deadline, guess: *guess, loads: times, step: *step, seed: *seed,
 		listen: loopback, out: stdout, progress: term.NewProgress(stderr),
+	}
+	if *withWrk {
+		dir, err := os.MkdirTemp("", "overload")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if e.wrk, err = findWrk(dir); err != nil {
+			return err
+		}
+		e.step = max(time.Second, step.Round(time.Second)) // wrk counts in seconds
 	}
 	result, err := e.run(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -95,6 +96,42 @@ func TestProgram(t *testing.T) {
 	page, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Contains(t, string(page), "<svg")
+}
+
+// TestWrk runs it with wrk, if that is installed.
+func TestWrk(t *testing.T) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		t.Skip("no wrk")
+	}
+	var out bytes.Buffer
+	path := filepath.Join(t.TempDir(), "report.svg")
+	args := "-wrk -slots 2 -work 2ms -deadline 50ms -step 1s -loads 0.5 -o " + path
+	require.NoError(t, command(t.Context(), strings.Fields(args), &out, io.Discard))
+	for _, line := range strings.Split(out.String(), "\n")[3:6] {
+		fields := strings.Fields(line)
+		require.Greater(t, len(fields), 3, line)
+		require.NotEqual(t, "0", fields[2], "answered in time: %s", line)
+	}
+	image, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(image), "answered in time, requests/s")
+	require.Contains(t, string(image), "callers give up")
+}
+
+func TestWhatWrkSays(t *testing.T) {
+	o, err := parseOutcome([]byte("Running 2s test\noutcome\t10\t3\t1500 250.5 1e3\nRequests/sec: 5\n"))
+	require.NoError(t, err)
+	require.Equal(t, outcome{
+		offered: 10, refused: 3, good: 3, late: 4,
+		took: []time.Duration{1500 * time.Microsecond, 250 * time.Microsecond, 1000 * time.Microsecond},
+	}, o)
+	o, err = parseOutcome([]byte("outcome 10 10 \n"))
+	require.NoError(t, err)
+	require.Equal(t, outcome{offered: 10, refused: 10}, o)
+	for _, bad := range []string{"", "outcome 1", "outcome 1 2 x"} {
+		_, err = parseOutcome([]byte(bad))
+		require.Error(t, err, bad)
+	}
 }
 
 func TestServe(t *testing.T) {

@@ -2,13 +2,14 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/go-calm/calm/examples/internal/plot"
 	"github.com/go-calm/calm/examples/internal/term"
 )
 
-// write writes the charts.
+// write writes the charts: a page, or to a file .svg the first two alone.
 func (r result) write(path string) (string, error) {
 	page := plot.Page{
 		Title: "What does a server do that is asked for too much?",
@@ -45,9 +46,21 @@ func (r result) write(path string) (string, error) {
 		Name: "callers give up", Style: plot.Dashed,
 		Points: []plot.Point{{X: 0, Y: r.deadline.Seconds()}, {X: most, Y: r.deadline.Seconds()}},
 	})
+	if filepath.Ext(path) == ".svg" {
+		return plot.WriteSVG(path, goodput, p99)
+	}
 	page.Add("Goodput", goodput)
 	page.Add("How long it takes", p99)
 
+	if len(r.tenants) > 0 {
+		page.Add("An elephant among the tenants", r.elephant())
+	}
+	page.AddTable("In numbers", []string{"", "load", "goodput/s", "of it", "refused", "too late", "p99"}, r.rows())
+	return page.WriteFile(path)
+}
+
+// elephant shows who is served when one of the tenants sends too much.
+func (r result) elephant() plot.Chart {
 	bars := plot.Chart{
 		X: plot.Axis{Names: r.names}, Y: plot.Axis{Label: "served of what was asked for", Unit: "%", Max: 100}, Bars: true,
 		Note: fmt.Sprintf("%d tenants send %g of the capacity each, one sends %g times the capacity.", mice, mouseLoad, elephantLoad),
@@ -58,9 +71,7 @@ func (r result) write(path string) (string, error) {
 		big.Points = append(big.Points, plot.Point{X: float64(i), Y: percent(t.elephant)})
 	}
 	bars.Series = []plot.Series{small, big}
-	page.Add("An elephant among the tenants", bars)
-	page.AddTable("In numbers", []string{"", "load", "goodput/s", "of it", "refused", "too late", "p99"}, r.rows())
-	return page.WriteFile(path)
+	return bars
 }
 
 // rows are the numbers of all loads.

@@ -111,6 +111,25 @@ func Check(path string) error {
 	return err
 }
 
+// WriteSVG writes charts below each other to a file, one image that needs no page around it, and returns
+// the file's whole path.
+func WriteSVG(path string, charts ...Chart) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	width, height := 0, 0
+	for _, c := range charts {
+		d := newDrawing(c)
+		fmt.Fprintf(&b, "<g transform=\"translate(0 %d)\">\n%s</g>\n", height, strings.Replace(c.SVG(), "<svg ", fmt.Sprintf(`<svg height="%d" `, d.Height), 1))
+		width, height = max(width, d.Width), height+d.Height
+	}
+	image := fmt.Sprintf("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %[1]d %[2]d\" width=\"%[1]d\" height=\"%[2]d\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n%[3]s</svg>\n",
+		width, height, b.String())
+	return path, disk.ReplaceFile(path, []byte(image))
+}
+
 // WriteFile writes the page to a file, all of it or nothing, and returns the file's whole path.
 func (p *Page) WriteFile(path string) (string, error) {
 	path, err := filepath.Abs(path)

@@ -141,3 +141,15 @@ func TestCheckFindsWhatWouldKeepAPageFromBeingWritten(t *testing.T) {
 	require.NoError(t, Check(file))
 	require.Error(t, Check(filepath.Join(file, "page.html")))
 }
+
+func TestImage(t *testing.T) {
+	c := Chart{Series: []Series{{Name: "a", Points: []Point{{1, 1}, {2, 2}}}}}
+	path := filepath.Join(t.TempDir(), "charts.svg")
+	whole, err := WriteSVG(path, c, Chart{Height: 200})
+	require.NoError(t, err)
+	require.Equal(t, path, whole)
+	image, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, 3, elements(t, string(image))["svg"])
+	require.Contains(t, string(image), `viewBox="0 0 720 560"`)
+}
