@@ -108,7 +108,7 @@ func openEngine(ctx context.Context, natsURL, redisAddr, name string) (Engine, e
 	}
 	switch {
 	case natsURL != "":
-		return dialNATS(natsURL, name, keep), nil
+		return dialNATS(natsURL, name, keep)
 	case redisAddr != "":
 		return dialRedis(ctx, redisAddr, name, keep)
 	}

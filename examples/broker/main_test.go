@@ -72,6 +72,7 @@ func TestUsage(t *testing.T) {
 		"-away -1s":          "-away is not less",
 		"-timeout 0s":        "-timeout must be",
 		"-nats a -redis b":   "not both",
+		"-nats 127.0.0.1:1":  "NATS JetStream at 127.0.0.1:1: ",
 		"-name a.b":          "one word",
 		"-in /does/not/be":   "no such file",
 		"-redis 127.0.0.1:1": "refused",

@@ -25,8 +25,14 @@ type natsEngine struct {
 	own  atomic.Pointer[server.Server]
 }
 
-func dialNATS(url, name string, keep bool) *natsEngine {
-	return &natsEngine{url: url, name: "calm-" + name, keep: keep}
+func dialNATS(url, name string, keep bool) (*natsEngine, error) {
+	e := &natsEngine{url: url, name: "calm-" + name, keep: keep}
+	conn, err := nats.Connect(url, nats.Timeout(5*time.Second)) // once, as nodes will try for ever
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e, err)
+	}
+	conn.Close()
+	return e, nil
 }
 
 // embedNATS starts a server that only this process can reach.
