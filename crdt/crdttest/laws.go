@@ -129,7 +129,7 @@ func (b *bench[S, Op, V]) gather() {
 	}
 	for _, m := range b.w.wire {
 		if !m.delta || !b.typ.Causal { // where order matters, the laws hold for whole states only
-			b.all = append(b.all, item{m.name, m.bytes})
+			b.all = append(b.all, item{m.name.String(), m.bytes})
 		}
 	}
 }
@@ -342,7 +342,7 @@ func lawsOf[S, Op, V any](typ *Type[S, Op, V]) []law[S, Op, V] {
 				var deltas []item
 				for _, m := range b.w.wire {
 					if m.delta {
-						deltas = append(deltas, item{m.name, m.bytes})
+						deltas = append(deltas, item{m.name.String(), m.bytes})
 					}
 				}
 				n := len(b.w.hosts)

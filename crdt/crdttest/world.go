@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -46,9 +47,22 @@ type step[Op any] struct {
 	op        Op
 }
 
+// name is what a message is called in a diagram. Few are ever drawn.
+type name struct {
+	text string
+	n    int // after it, unless negative
+}
+
+func (n name) String() string {
+	if n.n < 0 {
+		return n.text
+	}
+	return n.text + strconv.Itoa(n.n)
+}
+
 type message struct {
 	id    int
-	name  string
+	name  name
 	from  int
 	life  int // which incarnation of from sent it
 	bytes []byte
@@ -185,7 +199,7 @@ func (w *world[S, Op, V]) do(st step[Op]) (done bool) {
 	case operate:
 		w.operate(st)
 	case sendState:
-		w.send(st, fmt.Sprintf("s%d", st.id), slices.Clone(h.state), h.view, false)
+		w.send(st, name{text: "s", n: st.id}, slices.Clone(h.state), h.view, false)
 	case sendGroup:
 		a, b := w.message(st.msg), w.message(st.with)
 		if a == nil || b == nil || a == b || w.typ.Causal {
@@ -197,7 +211,7 @@ func (w *world[S, Op, V]) do(st step[Op]) (done bool) {
 				propRefused.fail("a new replica refuses %s: %v", m.name, err)
 			}
 		}
-		w.send(st, a.name+"+"+b.name, w.state(s), a.carry.or(b.carry), false)
+		w.send(st, name{text: a.name.String() + "+" + b.name.String(), n: -1}, w.state(s), a.carry.or(b.carry), false)
 	case deliver:
 		m := w.message(st.msg)
 		if m == nil || !w.may(m, st.at) {
@@ -303,7 +317,7 @@ func (w *world[S, Op, V]) operate(st step[Op]) {
 			break
 		}
 	}
-	m := w.send(st, fmt.Sprintf("d%d", st.id), delta, bits(nil).with(label), true)
+	m := w.send(st, name{text: "d", n: st.id}, delta, bits(nil).with(label), true)
 	w.line(st.at, -1, "r%d: %s → %s", st.at, show(st.op), m.name)
 	if !w.strict {
 		w.observe(st.at)
@@ -315,7 +329,7 @@ func (w *world[S, Op, V]) operate(st step[Op]) {
 }
 
 // send puts a message on the wire, where any replica can receive it at any time.
-func (w *world[S, Op, V]) send(st step[Op], name string, b []byte, carry bits, delta bool) *message {
+func (w *world[S, Op, V]) send(st step[Op], name name, b []byte, carry bits, delta bool) *message {
 	m := &message{id: st.id, name: name, from: st.at, life: w.hosts[st.at].lives, bytes: b, carry: carry, delta: delta}
 	w.wire = append(w.wire, m)
 	if !delta {
@@ -348,7 +362,7 @@ func (w *world[S, Op, V]) pull(i, from int) {
 		w.observe(i)
 		return
 	}
-	w.merge(i, b, w.hosts[from].view, "Since")
+	w.merge(i, b, w.hosts[from].view, name{text: "Since", n: -1})
 }
 
 func (w *world[S, Op, V]) join(i, from int) {
@@ -372,7 +386,7 @@ func (w *world[S, Op, V]) join(i, from int) {
 }
 
 // merge merges b, which holds the operations of carry, into host i.
-func (w *world[S, Op, V]) merge(i int, b []byte, carry bits, name string) {
+func (w *world[S, Op, V]) merge(i int, b []byte, carry bits, name name) {
 	h := &w.hosts[i]
 	before := h.state
 	arg := slices.Clone(b)
@@ -612,7 +626,7 @@ func (w *world[S, Op, V]) exchange() {
 				w.pull(i, j)
 			default:
 				w.line(i, j, "r%d receives the state of r%d", i, j)
-				w.merge(i, at[j].b, at[j].view, fmt.Sprintf("the state of r%d", j))
+				w.merge(i, at[j].b, at[j].view, name{text: "the state of r", n: j})
 			}
 		}
 	}
