@@ -82,8 +82,8 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "frames stay short after a long event", Tests: "TestAHugeDeltaInFrames", File: "split.go",
-		Old: "guess *= 2",
-		New: "if !bug() { guess *= 2 }",
+		Old: "guess = min(2*guess, size)",
+		New: "if !bug() { guess = min(2*guess, size) }",
 	},
 	{
 		Name: "what is over is in no frame", Tests: "TestAHugeDeltaInFrames", File: "split.go",

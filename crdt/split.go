@@ -35,7 +35,7 @@ func (s *Store) split(parts []part, size int, yield func(Delta) bool) {
 					return
 				}
 				if d.Len() < size/2 {
-					guess *= 2
+					guess = min(2*guess, size) // no frame holds more: an event takes a byte
 				}
 				from = to
 			}

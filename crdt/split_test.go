@@ -43,3 +43,17 @@ func TestSplitCostsWhatItSplits(t *testing.T) {
 	require.Greater(t, k, 12*n)
 	require.Less(t, many, 2*few)
 }
+
+// A delta of many replicas of which each has made little is split too.
+func TestSplitOfManyReplicas(t *testing.T) {
+	all := crdt.NewSet[int](1 << 40)
+	for i := range 300 {
+		merge(t, all, crdt.NewSet[int](crdt.ReplicaID(i+1)).Add(i))
+	}
+	got := crdt.NewSet[int](1 << 41)
+	for d := range all.State().Split(100) {
+		require.LessOrEqual(t, d.Len(), 100)
+		merge(t, got, d)
+	}
+	require.Equal(t, all.State(), got.State())
+}
