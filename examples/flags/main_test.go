@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +20,72 @@ import (
 
 	"github.com/go-calm/calm/examples/internal/replica"
 )
+
+// asProgram has the test's binary be the program.
+const asProgram = "CALM_TEST_FLAGS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		go func() { // it must not outlive the test, however that ends
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(1)
+		}()
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process starts the program as a node, and returns where it is asked, and where others join it.
+func process(t *testing.T, args ...string) (url, join string) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, append([]string{"-serve", "-http", "127.0.0.1:0"}, args...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Stderr = os.Stderr
+	_, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	_, err = fmt.Fscanf(out, "%s others join %s\n", &url, &join)
+	require.NoError(t, err)
+	return strings.TrimSuffix(url, "/flags,"), join
+}
+
+// TestJoin: two processes find each other through a third one, and what one of them is told all know.
+func TestJoin(t *testing.T) {
+	first, join := process(t)
+	nodes := []string{first}
+	for range 2 {
+		url, _ := process(t, "-join", "127.0.0.1:1,"+join)
+		nodes = append(nodes, url)
+	}
+	put := func(url, flag string) {
+		req, err := http.NewRequest(http.MethodPut, url+"/flags/"+flag, strings.NewReader(`{"share":1}`))
+		require.NoError(t, err)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, http.StatusNoContent, resp.StatusCode)
+	}
+	put(nodes[1], "greeting")
+	put(nodes[2], "other")
+	for _, url := range nodes {
+		require.Eventually(t, func() bool {
+			var known map[string]struct{ Share float64 }
+			resp, err := http.Get(url + "/flags")
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.NoError(t, json.NewDecoder(resp.Body).Decode(&known))
+			return known["greeting"].Share == 1 && known["other"].Share == 1
+		}, patience, time.Millisecond)
+	}
+}
 
 // TestCommand runs all of it.
 func TestCommand(t *testing.T) {
