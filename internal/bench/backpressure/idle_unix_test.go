@@ -42,7 +42,7 @@ func idle(b *testing.B, p pipe[int]) {
 	time.Sleep(time.Millisecond)
 	used, begin := processTime(), time.Now()
 	b.ResetTimer()
-	time.Sleep(time.Duration(b.N) * 10 * time.Millisecond) // not in pieces: each would cost more than the queue
+	time.Sleep(time.Duration(b.N) * 250 * time.Millisecond) // not in pieces: each would cost more than the queue
 	b.StopTimer()
 	b.ReportMetric(100*(processTime()-used).Seconds()/time.Since(begin).Seconds(), "%core")
 	p.close()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -110,6 +111,7 @@ func render(pkg string, raw io.Reader) ([]byte, error) {
 	fmt.Fprintf(&out, "```sh\n%s\n```\n\n", config["command"])
 	fmt.Fprintln(&out, "| benchmark | time | spread | allocations | bytes | beside it | more | n |")
 	fmt.Fprintln(&out, "|---|---:|---:|---:|---:|---|---|---:|")
+	means := &shares{}
 	told := map[*row]bool{} // peers that stand beside a row of calm
 	for _, r := range rows {
 		for _, p := range r.beside(rows) {
@@ -125,6 +127,7 @@ func render(pkg string, raw io.Reader) ([]byte, error) {
 		for _, p := range r.beside(rows) {
 			theirs, _, _ := p.median("ns/op")
 			peers = append(peers, fmt.Sprintf("%s %s (%.2f)", p.instead(r), duration(theirs), took/theirs))
+			means.add(r.parts[0], p.instead(r), took/theirs)
 		}
 		for _, u := range r.units {
 			if u != "ns/op" && u != "B/op" && u != "allocs/op" {
@@ -137,7 +140,42 @@ func render(pkg string, raw io.Reader) ([]byte, error) {
 		fmt.Fprintf(&out, "| %s | %s | %s | %.0f | %.0f | %s | %s | %d |\n", strings.ReplaceAll(r.name, "|", "\\|"),
 			duration(took), spread, allocs, size, strings.Join(peers, ", "), strings.Join(more, ", "), n)
 	}
+	means.write(&out)
 	return out.Bytes(), nil
+}
+
+// several sizes are so many that their mean says something.
+const several = 12
+
+// shares are what calm took of a peer's time, by benchmark and peer.
+type shares struct {
+	names  []string // in the order of their first appearance
+	values map[string][]float64
+}
+
+func (s *shares) add(benchmark, peer string, share float64) {
+	name := benchmark + ", " + peer
+	if s.values == nil {
+		s.values = map[string][]float64{}
+	}
+	if s.values[name] == nil {
+		s.names = append(s.names, name)
+	}
+	s.values[name] = append(s.values[name], share)
+}
+
+// write writes the geometric mean of what was measured in several sizes.
+func (s *shares) write(out io.Writer) {
+	for i, name := range slices.DeleteFunc(s.names, func(name string) bool { return len(s.values[name]) < several }) {
+		if i == 0 {
+			fmt.Fprint(out, "\nWhat calm took of a peer's time, over all sizes:\n\n| benchmark, peer | geometric mean | least | most | sizes |\n|---|---:|---:|---:|---:|\n")
+		}
+		values, sum := s.values[name], 0.0
+		for _, v := range values {
+			sum += math.Log(v)
+		}
+		fmt.Fprintf(out, "| %s | %.2f | %.2f | %.2f | %d |\n", name, math.Exp(sum/float64(len(values))), slices.Min(values), slices.Max(values), len(values))
+	}
 }
 
 // instead returns the part of r's name that stands where that of the other says calm.

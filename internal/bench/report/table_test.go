@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -42,6 +43,20 @@ func TestTableSetsCalmBesideItsPeers(t *testing.T) {
 	}
 	if n := strings.Count(string(got), "time.Now"); n != 1 {
 		t.Errorf("the peer stands in %d rows, want 1:\n%s", n, got)
+	}
+}
+
+func TestTableEndsWithTheMeansOfManySizes(t *testing.T) {
+	lines := "date: 2026-11-21\n"
+	for i := range several {
+		lines += fmt.Sprintf("BenchmarkA/calm/%d 1 %d ns/op\nBenchmarkA/chan/%d 1 100 ns/op\n", i, []int{20, 80}[i%2], i)
+	}
+	got, err := render("x", strings.NewReader(lines+"BenchmarkB/calm/1 1 5 ns/op\nBenchmarkB/chan/1 1 5 ns/op\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "| A, chan | 0.40 | 0.20 | 0.80 | 12 |\n"; !strings.HasSuffix(string(got), want) {
+		t.Errorf("no %q at the end of\n%s", want, got)
 	}
 }
 
