@@ -192,6 +192,14 @@ func BenchmarkCounter(b *testing.B) {
 			}
 		}
 	})
+	b.Run("inc grow-only", func(b *testing.B) {
+		t := crdt.NewGCounter(1).Tally()
+		for i := 0; i < b.N; i++ {
+			if t.Add(1); i%1000 == 999 {
+				t.Flush()
+			}
+		}
+	})
 	b.Run("add", func(b *testing.B) { // with a delta each
 		b.ReportAllocs()
 		alone := crdt.NewCounter(1)
