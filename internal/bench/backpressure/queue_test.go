@@ -207,7 +207,7 @@ func (x boxed[T]) receive() {
 }
 
 // big has 56 bytes and no pointer.
-type big struct{ a, b, c, d, e, f, g int64 }
+type big struct{ A, B, C, D, E, F, G int64 }
 
 func run[T any, P pipe[T]](b *testing.B, pairs int, p P, v T) {
 	b.ReportAllocs()
