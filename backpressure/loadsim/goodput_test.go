@@ -17,6 +17,14 @@ const ms = time.Millisecond
 // thorough is whether more was asked for (CALM_CHECKS) than tells most in a few seconds.
 var thorough = lincheck.Checks(100) > 100
 
+// long leaves out, with -short, what takes long: all of this has one goroutine, and so nothing to show
+// to the race detector.
+func long(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates for seconds")
+	}
+}
+
 // usual is the one configuration that all of these tests use.
 func usual() []backpressure.LimiterOption {
 	return []backpressure.LimiterOption{backpressure.Waiting(100_000)}
@@ -50,7 +58,7 @@ var families = []family{
 func TestGoodput(t *testing.T) {
 	for _, f := range families {
 		for _, slots := range []int{2, 10, 100} {
-			if slots == 100 && testing.Short() {
+			if slots > 2 && testing.Short() {
 				continue
 			}
 			base := Scenario{Seed: 1, Slots: slots, Service: f.of(10 * ms), Mean: 10 * ms, Deadline: 100 * ms}
@@ -88,6 +96,7 @@ func TestGoodput(t *testing.T) {
 
 // TestDrawn holds the same configuration to servers that nobody had in mind.
 func TestDrawn(t *testing.T) {
+	long(t)
 	for seed := range uint64(lincheck.Checks(12)) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		f := families[rng.IntN(len(families))]
@@ -111,6 +120,7 @@ func TestDrawn(t *testing.T) {
 // TestNobodyDoesBetter compares with a limiter that is told the number of slots, which is the most
 // that a limit can do, where two slots leave a tenth of the time with nothing to do.
 func TestNobodyDoesBetter(t *testing.T) {
+	long(t)
 	for _, f := range families {
 		s := Scenario{Seed: 3, Slots: 2, Service: f.of(10 * ms), Mean: 10 * ms, Deadline: 100 * ms}
 		s.Phases = []Phase{{For: 10 * time.Second, Load: 0.7}, {For: 60 * time.Second, Load: 1.1}}
@@ -134,6 +144,7 @@ func TestNoLimiter(t *testing.T) {
 }
 
 func TestFindsTheCapacity(t *testing.T) {
+	long(t)
 	for _, f := range families {
 		for _, start := range []int{1, 20, 1000} {
 			s := Scenario{Seed: 5, Slots: 100, Service: f.of(10 * ms), Mean: 10 * ms, Deadline: 100 * ms}
@@ -148,6 +159,7 @@ func TestFindsTheCapacity(t *testing.T) {
 }
 
 func TestRecovers(t *testing.T) {
+	long(t)
 	for _, f := range families {
 		for _, slots := range []int{10, 100} {
 			s := Scenario{Seed: 6, Slots: slots, Service: f.of(10 * ms), Mean: 10 * ms, Deadline: 100 * ms, Limiter: usual()}
@@ -167,6 +179,7 @@ func TestRecovers(t *testing.T) {
 
 // TestElephant lets one tenant ask for fifty times what there is, beside nine that ask for little.
 func TestElephant(t *testing.T) {
+	long(t)
 	for _, elephant := range []float64{1, 5, 50} {
 		s := Scenario{Seed: 7, Slots: 10, Service: Exponential(10 * ms), Mean: 10 * ms, Deadline: 100 * ms, Limiter: usual()}
 		s.Tenants = []Tenant{{ID: "elephant", Load: elephant}}
@@ -190,6 +203,7 @@ func TestElephant(t *testing.T) {
 // TestPoliteClients asks of ten times the clients that can be served that they come back when they
 // are told to: what arrives then is hardly more than what can be done.
 func TestPoliteClients(t *testing.T) {
+	long(t)
 	for _, waiting := range []int{0, 10} {
 		s := Scenario{Seed: 8, Slots: 10, Service: Exponential(10 * ms), Mean: 10 * ms, Deadline: 500 * ms, Polite: true, Clients: 10_000}
 		s.Limiter = []backpressure.LimiterOption{backpressure.Waiting(waiting)}
