@@ -90,10 +90,12 @@ func (d fullDisk) Append(crdt.Delta, bool) error { return d.err }
 // and is counted once when there is room again.
 func TestNothingIsToldBeforeItIsSaved(t *testing.T) {
 	t.Parallel()
-	a, err := startNode(soloConfig(t.TempDir()))
+	cfg := soloConfig(t.TempDir())
+	cfg.flush = time.Hour
+	a, err := startNode(cfg)
 	require.NoError(t, err)
 	defer a.close()
-	cfg := soloConfig("")
+	cfg = soloConfig("")
 	cfg.tick, cfg.join = 2*time.Millisecond, []string{a.agent.Addr()}
 	b, err := startNode(cfg)
 	require.NoError(t, err)
@@ -122,6 +124,8 @@ func TestNothingIsToldBeforeItIsSaved(t *testing.T) {
 		require.Equal(t, before, requests(b))
 
 		disk(a.journal)
+		require.NoError(t, a.flush())
+		require.Equal(t, before+3, requests(a), "what was read up to the place that is saved")
 		require.Eventually(t, func() bool { return requests(b) == before+3 && b.agrees() }, patience, poll)
 		require.Empty(t, a.status().Ingest.SaveFailed)
 		b.view(func(s *site) { require.Equal(t, 2, s.Unique.Len()) })
