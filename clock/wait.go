@@ -37,9 +37,11 @@ func left(t, now int64) int64 {
 	return addSat(addSat(t, 1), -max(now, -math.MaxInt64))
 }
 
-// until sleeps until there is nothing left.
+// until sleeps until there is nothing left. While sleeping does not make it less, as when the clock
+// that it is about stands still, each sleep is at least twice as long as the one before.
 func until(ctx context.Context, left func() (int64, error)) error {
 	const longest = int64(time.Second)
+	var before, slept int64
 	for {
 		d, err := left()
 		if err != nil {
@@ -51,7 +53,12 @@ func until(ctx context.Context, left func() (int64, error)) error {
 		if d <= 0 {
 			return nil
 		}
-		timer := time.NewTimer(time.Duration(min(d, longest)))
+		least := int64(0)
+		if slept > 0 && d > before-slept/2 {
+			least = max(2*slept, int64(time.Microsecond))
+		}
+		before, slept = d, min(max(d, least), longest)
+		timer := time.NewTimer(time.Duration(slept))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
