@@ -120,10 +120,15 @@ func (d Digest) Split(size int) iter.Seq[Digest] {
 		var piece Digest
 		room := size - 13
 		for _, l := range d.lanes {
+			rest := l.live.Runs() // what lives was seen, so each of these lies within one of those
 			for _, run := range l.seen.Runs() {
-				one := interval.Of(run)
-				live := intersection(l.live, one)
-				need := 10 + 20*(1+len(live.Runs()))
+				n := 0
+				for n < len(rest) && rest[n].Hi <= run.Hi {
+					n++
+				}
+				live := rest[:n]
+				rest = rest[n:]
+				need := 10 + 20*(1+len(live))
 				if last := len(piece.lanes) - 1; last >= 0 && room < need {
 					if !yield(piece) {
 						return
@@ -132,9 +137,11 @@ func (d Digest) Split(size int) iter.Seq[Digest] {
 				}
 				if last := len(piece.lanes) - 1; last >= 0 && piece.lanes[last].id == l.id {
 					piece.lanes[last].seen.Push(run)
-					piece.lanes[last].live.Merge(live)
+					for _, r := range live {
+						piece.lanes[last].live.Push(r)
+					}
 				} else {
-					piece.lanes = append(piece.lanes, digestLane{l.id, one, live})
+					piece.lanes = append(piece.lanes, digestLane{l.id, interval.Of(run), pushAll(live)})
 				}
 				room -= need
 			}

@@ -82,6 +82,7 @@ type tree struct {
 	freeLeaves []uint32
 	table      table
 	coming     int // how many nodes will soon be made, at most: a hint
+	found      int // where seek found a dot last: another
 }
 
 func newTree(root shape) *tree {
@@ -213,13 +214,10 @@ func (t *tree) detach(s slot, laneIndex uint32, seq uint64) {
 		n.x, n.y, n.alone = 1<<32, 0, false
 	} else {
 		dots := t.leaves[n.y-1]
-		for i := range slices.Backward(dots) {
-			if dots[i].lane == laneIndex && dots[i].seq == seq {
-				dots[i] = dots[len(dots)-1]
-				dots[len(dots)-1] = dot{}
-				dots = dots[:len(dots)-1]
-				break
-			}
+		if i := t.seek(dots, laneIndex, seq); i >= 0 {
+			dots[i] = dots[len(dots)-1]
+			dots[len(dots)-1] = dot{}
+			dots = dots[:len(dots)-1]
 		}
 		t.leaves[n.y-1] = dots
 		if len(dots) == 0 {
@@ -264,21 +262,41 @@ func (t *tree) dots(s slot, f func(dot)) {
 	}
 }
 
-// dot returns the dot of a leaf with the given name; it must be there. The search begins at the end,
-// where the own one of a counter stays: it is appended there, and what is detached is replaced by the
-// last one.
+// dot returns the dot of a leaf with the given name; it must be there.
 func (t *tree) dot(s slot, laneIndex uint32, seq uint64) *dot {
 	n := t.at(s)
 	if n.alone {
 		return &dot{lane: n.y, seq: n.x}
 	}
 	dots := t.leaves[n.y-1]
-	for i := range slices.Backward(dots) {
-		if dots[i].lane == laneIndex && dots[i].seq == seq {
-			return &dots[i]
-		}
+	if i := t.seek(dots, laneIndex, seq); i >= 0 {
+		return &dots[i]
 	}
 	panic("crdt: internal error: a lane names a dot that its leaf does not hold")
+}
+
+// seek returns the index of a dot of a leaf, or -1. It looks at the end first, where the own dot of a
+// counter stays (it is appended there, and what is detached is replaced by the last one), and then
+// around where the last one was found: many dots of a leaf are asked for in about the order in which
+// they came, and a search through all of them for each would take a square of their number.
+func (t *tree) seek(dots []dot, laneIndex uint32, seq uint64) int {
+	is := func(i int) bool { return dots[i].lane == laneIndex && dots[i].seq == seq }
+	last := len(dots) - 1
+	if is(last) {
+		t.found = last
+		return last
+	}
+	for below, above := min(t.found, last), t.found+1; below >= 0 || above <= last; below, above = below-1, above+1 {
+		if below >= 0 && is(below) {
+			t.found = below
+			return below
+		}
+		if above <= last && is(above) {
+			t.found = above
+			return above
+		}
+	}
+	return -1
 }
 
 // mix spreads every bit of x over all bits (the finalizer of SplitMix64, Steele et al. 2014).

@@ -476,3 +476,26 @@ func TestMoreThanAMillionElementsRoundTrip(t *testing.T) {
 	require.Equal(t, s.Store().Fingerprint(), o.Store().Fingerprint())
 	require.Less(t, len(raw), 5*n, "a number and its length an element")
 }
+
+// Two hundred thousand events at one counter are written, merged, removed and brought back in a moment:
+// looking each of them up among all the others would take minutes.
+func TestManyEventsAtOnePlace(t *testing.T) {
+	const n = 100_000
+	count := func(id crdt.ReplicaID) *crdt.CounterMap[string] {
+		m := crdt.NewCounterMap[string](id)
+		for range n {
+			m.Add("k", 1)
+		}
+		return m
+	}
+	a, b := count(1), count(2)
+	merge(t, a, b.State())
+	merge(t, b, a.State())
+	require.EqualValues(t, 2*n, a.Value("k"))
+	gone := a.Remove("k")
+	merge(t, b, gone)
+	require.Zero(t, b.Len())
+	merge(t, b, a.Store().Invert(gone))
+	require.EqualValues(t, 2*n, b.Value("k"))
+	require.Equal(t, a.State(), b.State())
+}

@@ -205,21 +205,21 @@ func (a *Assignments) UnmarshalBinary(b []byte) error {
 			r.Fail("IDs must be present, unique and in order")
 		}
 	}
-	used := make([]bool, len(ids))
+	used := make([]int, len(ids)) // the last slot that has it as an owner, counted from 1
 	slots := map[Slot]assignment{}
 	next := uint64(0)
-	for range r.Count(4) {
+	for k := range r.Count(4) {
 		s := next + min(r.Uvarint(), 1<<32)
 		x := assignment{epoch: r.Uvarint(), owners: make([]string, r.Count(1))}
 		for i := range x.owners {
 			n := r.Uvarint()
-			if n >= uint64(len(ids)) {
-				r.Fail("owner %d of %d IDs", n, len(ids))
+			if n >= uint64(len(ids)) || used[n] == k+1 {
+				r.Fail("owner %d of %d IDs, or twice", n, len(ids))
 				break
 			}
-			x.owners[i], used[n] = ids[n], true
+			x.owners[i], used[n] = ids[n], k+1
 		}
-		if r.Err() == nil && (s >= 1<<32 || x.epoch == 0 || checkOwners(x.owners) != nil) {
+		if r.Err() == nil && (s >= 1<<32 || x.epoch == 0 || len(x.owners) == 0) {
 			r.Fail("slot %d is assigned badly", s)
 		}
 		if r.Err() != nil {
@@ -228,7 +228,7 @@ func (a *Assignments) UnmarshalBinary(b []byte) error {
 		slots[Slot(s)] = x
 		next = s + 1
 	}
-	if r.Err() == nil && slices.Contains(used, false) {
+	if r.Err() == nil && slices.Contains(used, 0) {
 		r.Fail("an ID that owns nothing")
 	}
 	if err := r.Done(); err != nil {

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"encoding"
+	"encoding/binary"
 	"math"
 	"testing"
 
@@ -104,6 +105,24 @@ func TestAssignRefuses(t *testing.T) {
 	a.put(7, assignment{math.MaxUint64, []string{"a"}})
 	_, err = a.Assign(7, "b")
 	require.ErrorIs(t, err, ErrEpoch)
+}
+
+// A slot may claim as many owners as there are bytes: reading them takes a moment, not the square of it.
+func TestAssignmentsOfManyOwners(t *testing.T) {
+	const n = 200_000
+	b := binary.AppendUvarint([]byte{assignmentsVersion}, n)
+	for i := range n {
+		b = append(b, 4, 'n', byte(i>>16), byte(i>>8), byte(i))
+	}
+	b = binary.AppendUvarint(append(b, 1, 0, 1), n)
+	for i := range uint64(n) {
+		b = binary.AppendUvarint(b, i)
+	}
+	var a Assignments
+	require.NoError(t, a.UnmarshalBinary(b))
+	again, err := a.MarshalBinary()
+	require.NoError(t, err)
+	require.Equal(t, b, again)
 }
 
 func TestAssignmentsBinaryRefuses(t *testing.T) {

@@ -264,7 +264,7 @@ func TestPickBoundsEachNode(t *testing.T) {
 		m, err := New(nodes, Slots(64), Replicas(rapid.IntRange(1, 3).Draw(t, "replicas")))
 		require.NoError(t, err)
 		l := NewLoads(m)
-		eps := rapid.SampledFrom([]float64{0, 0.25, math.NaN(), -3}).Draw(t, "eps")
+		eps := rapid.SampledFrom([]float64{0, 0.25, math.NaN(), -3, 1e300, math.Inf(1)}).Draw(t, "eps")
 		slack := 0.0
 		if eps > 0 {
 			slack = eps

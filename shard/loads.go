@@ -66,7 +66,8 @@ func (l *Loads) Done(n *Node) {
 // its fair share of what is in flight, rounded up: consistent hashing with bounded loads (Mirrokni,
 // Thorup and Zadimoghaddam 2018). It prefers the owners of the key, in their order, and then the
 // others in an order that depends on the key alone, so that the spill of a hot key stays put.
-// The caller must call [Loads.Done] with the node. eps below 0 or NaN counts as 0.
+// The caller must call [Loads.Done] with the node. eps below 0 or NaN counts as 0; an infinite one
+// is no bound.
 //
 // The bound holds for each pick, also under concurrent use: a request is counted by the same atomic
 // operation that checks the bound, against a total that includes it.
@@ -107,7 +108,7 @@ func (m *Map) Pick(key string, inflight *Loads, eps float64) *Node {
 
 // take counts a request at node n if it stays within the bound for a total.
 func (l *Loads) take(n int, total float64) bool {
-	bound := int64(math.Ceil(total*l.share[n] - 1e-9))
+	bound := int64(math.Ceil(min(total*l.share[n]-1e-9, 1<<62)))
 	for {
 		v := l.counts[n].Load()
 		if v >= max(bound, 1) {

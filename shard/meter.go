@@ -32,7 +32,8 @@ func NewMeter(slots int, halfLife time.Duration) *Meter {
 	return &Meter{recent: make([]atomic.Uint64, slots), halfLife: halfLife, rates: make([]float64, slots)}
 }
 
-// Add counts cost for a slot, to a millionth. Costs that are negative or not finite do not count.
+// Add counts cost for a slot, to a millionth. Costs that are negative, not finite or above 2⁴³ do not
+// count.
 // It panics if the meter has no such slot.
 func (t *Meter) Add(s Slot, cost float64) {
 	if cost > 0 && cost < 1<<43 {

@@ -124,11 +124,11 @@ func (s *Set) AddRange(lo, hi uint64) {
 // Merge puts all of o into the set. It keeps nothing of o.
 func (s *Set) Merge(o Set) {
 	switch {
-	case s.Contains(o):
 	case len(o.runs) <= 4:
 		for _, r := range o.runs {
 			s.AddRange(r.Lo, r.Hi)
 		}
+	case s.Contains(o):
 	default:
 		all := slices.Concat(s.runs, o.runs)
 		slices.SortFunc(all, func(a, b Range) int {

@@ -252,6 +252,44 @@ func TestAKeyHasOneStateWhoeverSends(t *testing.T) {
 }
 
 // A panic costs one message, not those behind it, and a batch that went in half goes on in order.
+// A handler that ends its goroutine, as a failed assertion of a test does, ends its message alone.
+func TestHandlersThatEndTheirGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		var failed []error
+		e := entity.New(func(turn *entity.Turn[int, int], m int) error {
+			if m == 1 {
+				turn.Send("other", 9)
+			}
+			if m%2 == 1 && turn.Key != "other" {
+				runtime.Goexit()
+			}
+			if m == 4 && turn.Key == "k" {
+				turn.Send("other", m)
+			}
+			got = append(got, fmt.Sprint(turn.Key, m))
+			return nil
+		}, entity.Lanes(1), entity.OnError(func(_ string, err error) { failed = append(failed, err) }))
+		s := e.Sender(100)
+		for m := range 6 {
+			require.NoError(t, s.Send(ctx, "k", m))
+		}
+		require.NoError(t, s.Flush(ctx))
+		_, err := entity.Ask(ctx, e, "k", func(*int) int { runtime.Goexit(); return 1 })
+		require.ErrorIs(t, err, entity.ErrPanic)
+		n, err := entity.Ask(ctx, e, "k", func(*int) int { return 7 })
+		require.NoError(t, err)
+		require.Equal(t, 7, n)
+		require.NoError(t, e.Close(ctx))
+		require.Equal(t, []string{"k0", "k2", "k4", "other4"}, got)
+		require.Len(t, failed, 3)
+		for _, err := range failed {
+			require.ErrorIs(t, err, entity.ErrPanic)
+		}
+		require.EqualValues(t, 4, e.Stats().Panics)
+	})
+}
+
 func TestPanicsAndPartialBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})

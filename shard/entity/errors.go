@@ -19,7 +19,8 @@ var (
 	ErrPanic = errors.New("entity: a handler panicked")
 )
 
-// PanicError is a panic in a handler or in a function given to [Ask]. It matches [ErrPanic].
+// PanicError is a panic, or a call of [runtime.Goexit], in a handler or in a function given to [Ask]. It
+// matches [ErrPanic].
 type PanicError struct {
 	Value any    // what was panicked with
 	Stack []byte // of the goroutine, as debug.Stack writes it

@@ -31,6 +31,7 @@ type lane[S, M any] struct {
 
 	// The lane's own; count and the size of the table are published after each batch.
 	spare   []envelope[S, M]
+	rest    []envelope[S, M] // of the batch under way: what is not handled yet
 	ahead   [64]*S // states of the messages that are next, nil where unknown
 	seen    uint64 // the changes of the table when they were found
 	touched uint64 // makes the compiler load what look touches
@@ -72,6 +73,14 @@ func (l *lane[S, M]) end() {
 }
 
 func (l *lane[S, M]) run() {
+	over := false
+	defer func() {
+		if !over { // a handler called runtime.Goexit: another goroutine goes on after its message
+			l.e.done.Go(l.run)
+		}
+	}()
+	l.turn, l.spare = Turn[S, M]{lane: l}, nil // what was left may be of another turn, or in use as inner
+	l.serve(l.rest)
 	batch := make([]envelope[S, M], min(l.e.cfg.depth, 256))
 	for {
 		l.mu.Lock()
@@ -95,6 +104,7 @@ func (l *lane[S, M]) run() {
 		default:
 			n, err := l.box.GetBatch(context.Background(), batch)
 			if err != nil {
+				over = true
 				return
 			}
 			l.mu.Lock()
@@ -109,12 +119,13 @@ func (l *lane[S, M]) run() {
 
 // serve handles a batch. A panic ends one message only.
 func (l *lane[S, M]) serve(batch []envelope[S, M]) {
-	for len(batch) > 0 {
-		n := l.look(batch)
+	for l.rest = batch; len(l.rest) > 0; {
+		n := l.look(l.rest)
 		for i := 0; i < n; {
-			i += l.some(batch[i:n], l.ahead[i:n])
+			k := l.some(l.rest[:n-i], l.ahead[i:n])
+			i += k
+			l.rest = l.rest[k:]
 		}
-		batch = batch[n:]
 	}
 	l.publish()
 }
@@ -159,6 +170,10 @@ func (l *lane[S, M]) some(batch []envelope[S, M], states []*S) (n int) {
 			return
 		}
 		err := &PanicError{Value: recover(), Stack: debug.Stack()}
+		if err.Value == nil {
+			err.Value = "runtime.Goexit was called"
+			defer func() { l.rest = l.rest[n:] }() // for the next goroutine
+		}
 		v := &batch[n]
 		n++
 		if v.call != nil {
