@@ -32,11 +32,11 @@ type lane[S, M any] struct {
 	// The lane's own; count and the size of the table are published after each batch.
 	spare   []envelope[S, M]
 	rest    []envelope[S, M] // of the batch under way: what is not handled yet
-	ahead   [64]*S // states of the messages that are next, nil where unknown
-	seen    uint64 // the changes of the table when they were found
-	touched uint64 // makes the compiler load what look touches
-	taken   uint64 // out of box
-	count   uint64 // handled
+	ahead   [64]*S           // states of the messages that are next, nil where unknown
+	seen    uint64           // the changes of the table when they were found
+	touched uint64           // makes the compiler load what look touches
+	taken   uint64           // out of box
+	count   uint64           // handled
 	handled atomic.Uint64
 	keys    atomic.Int64
 }
