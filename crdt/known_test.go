@@ -263,8 +263,8 @@ func TestWhatIsSkimmedIsKnown(t *testing.T) {
 	require.Positive(t, refused)
 }
 
-// What is rare at random: events of one number that differ only in their place, and the reset of
-// events whose sum its maker had not seen.
+// What is rare at random: events of one number that differ only in their place or their value, and the
+// reset of events whose sum its maker had not seen.
 func TestWhatSkimmingMustNotMiss(t *testing.T) {
 	type nested = *Map[string, *Map[int, *Counter]]
 	a, b := Open[nested](1), Open[nested](1) // b lost its disk
@@ -294,11 +294,25 @@ func TestWhatSkimmingMustNotMiss(t *testing.T) {
 	refuses(a, b.State())
 	refuses(b, a.State())
 
+	a, b = Open[nested](1), Open[nested](1)
+	a.At("x").At(1).Add(1)
+	b.At("x").At(1).Add(2)
+	refuses(a, b.State())
+	refuses(b, a.State())
+
 	s, o := NewStore(1), NewStore(2)
 	c := At[*Counter](s, "c")
-	c.Add(1)
-	c.Add(2)
-	_, err := o.Merge(s.State())
+	one := c.Add(1)
+	two := c.Add(2)
+	_, err := o.Merge(one)
+	require.NoError(t, err)
+	require.True(t, o.merger.skimmer.knows(o, one.b))
+	require.False(t, o.merger.skimmer.knows(o, two.b), "nobody has told o")
+	ended := NewStore(3)
+	_, err = ended.Merge(one)
+	require.NoError(t, err)
+	require.False(t, o.merger.skimmer.knows(o, ended.Delete("c").b), "it lives in o")
+	_, err = o.Merge(two)
 	require.NoError(t, err)
 	require.Equal(t, 1, s.Compact(o.Digest()))
 	reset := o.Delete("c")

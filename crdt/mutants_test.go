@@ -46,17 +46,17 @@ var mutants = []planted.Bug{
 		New: "n.key != string(key) && !bug()",
 	},
 	{
-		Name: "a value that differs is taken for known", Tests: "TestWhatIsSkimmedIsKnown", File: "skim.go",
+		Name: "a value that differs is taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
 		Old: "return have == string(told)",
 		New: "return have == string(told) || bug()",
 	},
 	{
-		Name: "a removal is taken for known", Tests: "TestWhatIsSkimmedIsKnown", File: "skim.go",
+		Name: "a removal is taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
 		Old: "if l.slots[k.at] != noSlot {",
 		New: "if l.slots[k.at] != noSlot && !bug() {",
 	},
 	{
-		Name: "events that nobody has seen are taken for known", Tests: "TestWhatIsSkimmedIsKnown", File: "skim.go",
+		Name: "events that nobody has seen are taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
 		Old: "if !l.seen.ContainsRange(r.Lo, r.Hi) {",
 		New: "if !l.seen.ContainsRange(r.Lo, r.Hi) && !bug() {",
 	},

@@ -8,10 +8,10 @@ import (
 // Jump returns the bucket in [0, n) of key by jump consistent hashing, bit for bit as published
 // (Lamping and Veach 2014, figure 1), for compatibility with data placed by it; [JumpBack] is
 // faster. When n grows by one, 1/(n+1) of the keys move, all to the new bucket.
-// It panics if n < 1. Expected time is O(log n).
+// It panics if n < 1 or n > 1<<31-1, as many as it was published for. Expected time is O(log n).
 func Jump(key uint64, n int) int {
-	if n < 1 {
-		panic("shard: Jump needs at least one bucket")
+	if n < 1 || n > math.MaxInt32 {
+		panic("shard: Jump needs from 1 to 1<<31-1 buckets")
 	}
 	var b, j int64 = -1, 0
 	for j < int64(n) {

@@ -32,6 +32,11 @@ func TestNumberedBucketsOnlyMoveToTheNewOne(t *testing.T) {
 		t.Run(name+" needs a bucket", func(t *testing.T) {
 			require.Panics(t, func() { f(1, 0) })
 			require.Panics(t, func() { f(1, -1) })
+			if most := math.MaxInt32; most != math.MaxInt { // where an int holds more
+				require.Panics(t, func() { f(1, most+1) })
+			}
+			b := f(math.MaxUint64, math.MaxInt32)
+			require.True(t, b >= 0 && b < math.MaxInt32, b)
 		})
 	}
 }

@@ -78,10 +78,11 @@ func (s *Skew) Merge(o *Skew) (changed bool) {
 	return changed
 }
 
-// Report says what the key is worth for a number of shards. It panics if shards < 1.
+// Report says what the key is worth for a number of shards, at a cost that grows with it. It panics if
+// shards < 1 or shards > 1<<20.
 func (s *Skew) Report(shards int) KeyReport {
-	if shards < 1 {
-		panic("shard: a report needs at least one shard")
+	if shards < 1 || shards > 1<<20 {
+		panic("shard: a report needs from 1 to 1<<20 shards")
 	}
 	r := KeyReport{Shards: shards}
 	counts := map[string]Heavy{}
@@ -189,7 +190,7 @@ func (r KeyReport) String() string {
 }
 
 // Rank judges candidate shard keys, by name, on one pass over a sample, best first.
-// It panics if shards < 1.
+// It panics where [Skew.Report] does.
 func Rank[T any](sample iter.Seq[T], shards int, keys map[string]func(T) string) []KeyReport {
 	names := slices.Sorted(maps.Keys(keys))
 	skews := make([]*Skew, len(names))

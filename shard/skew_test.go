@@ -188,6 +188,7 @@ func TestRank(t *testing.T) {
 	require.Equal(t, "constant: 1 keys, the top one 100 %; at most 1 shards can ever be busy; peak/avg over 16 shards 16.00: bad", reports[2].String())
 	require.Equal(t, "fair", KeyReport{Peak: 2}.Verdict())
 	require.Panics(t, func() { Rank(sample, 0, map[string]func(event) string{"x": func(event) string { return "" }}) })
+	require.Panics(t, func() { NewSkew("", 0).Report(1<<20 + 1) })
 	require.Panics(t, func() { NewSkew("", -1) })
 	require.Panics(t, func() { NewSkew("", maxCapacity+1) })
 	empty := NewSkew("", 0).Report(3)
