@@ -9,12 +9,6 @@ import (
 // ErrPlan means that a plan does not fit the map it was applied to.
 var ErrPlan = errors.New("shard: the plan does not fit the map; make a new one from it")
 
-// Part returns the plan with only some of its moves, one wave for example, to [Map.Apply] them.
-func (p Plan) Part(moves []Move) Plan {
-	p.Moves, p.part = moves, true
-	return p
-}
-
 // Apply returns the map with the moves of a plan made. A whole plan of [Map.Rebalance] or [Diff],
 // applied to the map it was made from, gives the very map it leads to. Parts of it, in any order,
 // and plans of moves alone, give m with the moves made; nodes that join are added with their first
@@ -26,7 +20,7 @@ func (m *Map) Apply(p Plan) (*Map, error) {
 	switch {
 	case p.Err != nil:
 		return nil, p.Err
-	case p.new != nil && !p.part && p.old.fingerprint == m.fingerprint:
+	case p.whole() && p.old.fingerprint == m.fingerprint:
 		return p.new, nil
 	}
 	nodes := slices.Clone(m.nodes)

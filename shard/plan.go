@@ -33,8 +33,17 @@ type Plan struct {
 	Lower int
 
 	old, new *Map
-	part     bool // Moves are not all that lead from old to new
+	all      int // how many moves lead from old to new
 }
+
+// Part returns the plan with only some of its moves, one wave for example, to [Map.Apply] them.
+func (p Plan) Part(moves []Move) Plan {
+	p.Moves = moves
+	return p
+}
+
+// whole reports whether all moves from old to new are in the plan.
+func (p *Plan) whole() bool { return p.new != nil && len(p.Moves) == p.all }
 
 // Before returns the statistics of the old map.
 func (p Plan) Before() Stats { return p.stats(p.old) }
@@ -99,6 +108,7 @@ func Diff(old, new *Map) Plan {
 			p.Moves = append(p.Moves, mv)
 		}
 	}
+	p.all = len(p.Moves)
 	return p
 }
 
@@ -236,14 +246,14 @@ func (p Plan) String() string {
 		cost += mv.Cost
 	}
 	fmt.Fprintf(&b, "%d moves", moves)
-	if p.Lower > 0 && !p.part {
+	if p.Lower > 0 && p.whole() {
 		fmt.Fprintf(&b, ", at least %d needed", p.Lower)
 	}
 	if cost > 0 && !math.IsInf(cost, 0) {
 		fmt.Fprintf(&b, ", cost %.4g", cost)
 	}
 	b.WriteByte('\n')
-	if p.old != nil && !p.part {
+	if p.whole() {
 		x, y := p.Before(), p.After()
 		fmt.Fprintf(&b, "fullest node %.3f → %.3f of its share, emptiest %.3f → %.3f\n", x.Peak, y.Peak, x.Trough, y.Trough)
 	}

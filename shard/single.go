@@ -72,6 +72,7 @@ func (r *rebalance) single(m *Map) (*Map, Plan) {
 			plan.Moves = append(plan.Moves, Move{Slot: Slot(s), From: from, To: to})
 		}
 	}
+	plan.all = len(plan.Moves)
 	return next, plan
 }
 
