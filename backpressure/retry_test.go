@@ -80,7 +80,7 @@ func TestRetryWaitsDoNotOverflow(t *testing.T) {
 		require.Greater(t, forever.wait(n+1, errFull, 0.5), 24*365*time.Hour, n)
 	}
 	o := &Overload{Reason: Full, RetryAfter: math.MaxInt64}
-	require.EqualValues(t, math.MaxInt64, Retry{}.wait(1, o, 0.5))
+	require.Equal(t, time.Duration(math.MaxInt64), Retry{}.wait(1, o, 0.5))
 }
 
 func TestRetryEndsWithTheContext(t *testing.T) {

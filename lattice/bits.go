@@ -182,9 +182,10 @@ func (b *Bits) UnmarshalJSON(j []byte) error {
 	if err := json.Unmarshal(j, &is); err != nil {
 		return err
 	}
+	// Digits must not take gigabytes: a byte of JSON stands for 4 kB, and after 2 kB of it for 64 bytes.
+	most := uint(512*min(len(j), 2048) + 8*len(j))
 	for _, i := range is {
-		// A few digits must not take gigabytes: a byte of JSON stands for at most 4 kB.
-		if i/64 > 512*uint(len(j)) {
+		if i/64 > most {
 			return fmt.Errorf("lattice: %w: %d in a short array of bits", ErrMalformed, i)
 		}
 	}
