@@ -90,8 +90,18 @@ var limiterMutants = []mutant{
 	},
 	{
 		"a throttle sends no probes", "ThrottleFollows", "throttle.go",
-		"min(refuse, 1-probing)",
-		"min(refuse, 1-map[bool]float64{false: probing}[bug()])",
+		"max(1-refuse, probing)",
+		"max(1-refuse, map[bool]float64{false: probing}[bug()])",
+	},
+	{
+		"a throttle draws lots for what it lets through", "ThrottleIsBackInThreeSecondsAtAnyRate", "throttle.go",
+		"if t.due >= 1 {",
+		"if bug() && u < max(1-refuse, probing) || !bug() && t.due >= 1 {",
+	},
+	{
+		"what a throttle lets through falls into step", "ThrottleSpreads", "throttle.go",
+		"(0.5 + u)",
+		"(0.5 + map[bool]float64{false: u, true: 0.5}[bug()])",
 	},
 	{
 		"more than one probe goes to what is broken", "BreakerOpens", "breaker.go",

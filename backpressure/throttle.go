@@ -12,10 +12,17 @@ import (
 // Throttle is the client's half of overload control: it stops sending what would be refused
 // anyway, because even refusing costs a server work. It is adaptive throttling as in "Site
 // Reliability Engineering", chapter 21: of the calls of the last second, those that the
-// server did not refuse, doubled, are let through; the rest is refused here, at random, with
-// an [*Overload] of reason [Throttled]. A call counts when its outcome is known. One call in twenty always goes through to see whether
-// the server has recovered, so that a client with a thousand calls a second is back at full
-// speed within three seconds, and one with few calls when some of them went through.
+// server did not refuse, doubled, are let through; the rest is refused here with an [*Overload]
+// of reason [Throttled]. A call counts when its outcome is known.
+//
+// To see whether the server has recovered, one call in twenty always goes through, and about one a
+// second of a client with few. Where the book draws lots for each call, what goes through here is spread
+// evenly over the calls, but for a jitter that keeps clients and kinds of calls from falling into
+// step: waiting for luck could take a client with some tens of calls a second ten seconds. So
+// from three seconds after the server began to do all that it is sent, nothing is refused here, be it
+// one call a second or ten thousand. That depends on two things: that calls keep coming, for only
+// their outcomes tell, and that they last 100 milliseconds at most; with longer ones it takes a
+// few times as much longer.
 //
 // Use one for each server. Make one with [NewThrottle]. It is safe for concurrent use; a call
 // costs two locks and one look at the clock, and a refusal allocates nothing.
@@ -102,6 +109,7 @@ type throttle struct {
 	slots            [10]counted
 	asked, succeeded float64 // sums over the slots; who is under way is in neither
 	at               int64   // number of the slot under way
+	due              float64 // the share let through, summed over the calls, less those that were
 }
 
 // counted is what happened within a slotTime.
@@ -117,7 +125,12 @@ const (
 func (t *throttle) admit(now time.Duration, u float64) bool {
 	s := t.slot(now)
 	refuse := (t.asked - generous*t.succeeded) / (t.asked + 1)
-	if u >= min(refuse, 1-probing) {
+	if refuse <= 0 {
+		return true
+	}
+	t.due += max(1-refuse, probing) * (0.5 + u) // on average once the share
+	if t.due >= 1 {
+		t.due--
 		return true
 	}
 	s.asked++

@@ -56,6 +56,79 @@ func TestThrottleFollowsTheServer(t *testing.T) {
 	}
 }
 
+// TestThrottleIsBackInThreeSecondsAtAnyRate lets a server be down and then do all it is sent, which
+// takes it a while. The calls come evenly or at random (a Poisson process).
+func TestThrottleIsBackInThreeSecondsAtAnyRate(t *testing.T) {
+	for _, rate := range []float64{1, 3, 10, 20, 30, 100, 1000, 10_000} {
+		for _, lasts := range []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond} {
+			var slowest time.Duration
+			for seed := range uint64(20) {
+				rng := rand.New(rand.NewPCG(seed, 1))
+				up := 5*time.Second + time.Duration(rng.Float64()*float64(time.Second))
+				type call struct {
+					ends    time.Duration
+					refused bool
+				}
+				var th throttle
+				var out []call // under way, in the order of their ends
+				sent, after := 0, 0
+				for now := time.Duration(0); now < up+5*time.Second; {
+					for len(out) > 0 && out[0].ends <= now {
+						th.slot(out[0].ends)
+						th.ended(out[0].refused)
+						out = out[1:]
+					}
+					switch ok := th.admit(now, rng.Float64()); {
+					case !ok && now >= up:
+						slowest = max(slowest, now-up)
+					case ok:
+						out = append(out, call{now + lasts, now < up})
+						if now < up && now >= 3*time.Second {
+							sent++
+						}
+					}
+					if now >= up {
+						after++
+					}
+					pause := 1 / rate
+					if seed%2 == 1 {
+						pause *= rng.ExpFloat64()
+					}
+					now += time.Duration(pause * float64(time.Second))
+				}
+				require.NotZero(t, after)
+				most := max(1, probing*rate) * (up - 3*time.Second).Seconds()
+				require.LessOrEqual(t, float64(sent), 1.1*most+3, "few calls go to a server that is down")
+			}
+			t.Logf("%5v calls/s of %5v: last refused after %v", rate, lasts, slowest)
+			require.LessOrEqual(t, slowest, 3*time.Second)
+		}
+	}
+}
+
+// TestThrottleSpreadsWhatItLetsThrough shows that probes come one in twenty, without a long wait, and do
+// not fall into step with kinds of calls that take turns.
+func TestThrottleSpreadsWhatItLetsThrough(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var th throttle
+	var kinds [2]int
+	last, longest := 0, 0
+	const calls = 100_000
+	for i := range calls {
+		if th.admit(time.Duration(i)*time.Millisecond, rng.Float64()) {
+			th.ended(true)
+			kinds[i%2]++
+			if i > 1000 {
+				longest = max(longest, i-last)
+			}
+			last = i
+		}
+	}
+	require.InDelta(t, probing*calls, kinds[0]+kinds[1], 50)
+	require.InDelta(t, kinds[0], kinds[1], 500)
+	require.LessOrEqual(t, longest, 40)
+}
+
 // TestThrottleIsBackInThreeSeconds calls a server that was down for a minute, a thousand times a
 // second.
 func TestThrottleIsBackInThreeSeconds(t *testing.T) {
