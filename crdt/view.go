@@ -123,7 +123,7 @@ func (v *view) lane(c *cursor, id ReplicaID) {
 	v.ranges = all[:l.range1]
 	for _, run := range all[l.range1:] {
 		at, n := len(v.items), int(run.Hi-run.Lo+1)
-		v.items = room(v.items, n, c)[:at+n]
+		v.items = room(v.items, n, l.item0, c)[:at+n]
 		for i := range v.items[at:] {
 			v.items[at+i] = item{seq: run.Lo + uint64(i)}
 		}
@@ -135,12 +135,14 @@ func (v *view) lane(c *cursor, id ReplicaID) {
 	v.lanes = append(v.lanes, l)
 }
 
-// room makes room for n more, and as many as the rest of the delta will need if it goes on as it began.
-func room[T any](s []T, n int, c *cursor) []T {
+// room makes room for n more, and as many as the rest of the delta will need if it goes on as it began:
+// with so many that were read whole. What is left of it has at least one byte for each.
+func room[T any](s []T, n, read int, c *cursor) []T {
 	if len(s)+n <= cap(s) {
 		return s
 	}
-	return slices.Grow(s, max(n, int(float64(len(s))*(1.1*float64(len(c.b))/float64(c.at)-1))))
+	guess := float64(read) * (1.1*float64(len(c.b))/float64(c.at) - 1)
+	return slices.Grow(s, max(n, int(min(guess, float64(len(c.b)-c.at)))))
 }
 
 // group reads the content of events from items[i] on and returns the index of the next one.
@@ -163,7 +165,7 @@ func (v *view) group(c *cursor, i int) int {
 	}
 	d := def{parent: uint32(node), shape: c.shape(), slot: noSlot}
 	first := len(v.defs)
-	v.defs = room(v.defs, count, c)[:first+count]
+	v.defs = room(v.defs, count, first, c)[:first+count]
 	defs := v.defs[first:]
 	switch {
 	case form == formInner:
