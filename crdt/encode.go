@@ -60,7 +60,8 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 	e.named, e.count, e.big = e.named[:0], 0, live > 32
 	e.forget()
 	if e.big {
-		b = slices.Grow(b, (live+2)*max(16, e.width))
+		// As wide as the last time, within reason: the values then may have been large ones.
+		b = slices.Grow(b, int(min(uint64(live+2)*uint64(max(16, e.width)), uint64(16*live)+1<<20)))
 	}
 	for i := range parts {
 		b = e.part(b, s, &parts[i])

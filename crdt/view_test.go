@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,4 +27,25 @@ func TestMergeAllocatesInProportion(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.NoError(t, err)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, 200*uint64(state.Len()))
+}
+
+// What an encoding allocates is not guessed from larger values that were encoded before.
+func TestEncodeAllocatesInProportion(t *testing.T) {
+	s := NewMap[int, *Register[string]](1)
+	for i := range 40 {
+		s.At(i).Set(strings.Repeat("x", 100_000))
+	}
+	s.Store().State() // 100 kB an event
+	for i := range 40 {
+		s.Remove(i)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	d := s.Store().Update(func() {
+		for i := range 20_000 {
+			s.At(i).Set("x")
+		}
+	})
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, 200*uint64(d.Len()))
 }
