@@ -175,19 +175,19 @@ func (b *Bits) MarshalJSON() ([]byte, error) {
 	return json.Marshal(slices.AppendSeq([]uint{}, b.All()))
 }
 
-// UnmarshalJSON replaces b by what MarshalJSON wrote. It refuses a short array of large
-// numbers, which would take memory out of proportion: the binary form holds those.
+// UnmarshalJSON replaces b by what MarshalJSON wrote. It refuses few numbers that are large, which would
+// take memory out of proportion: the binary form holds those.
 func (b *Bits) UnmarshalJSON(j []byte) error {
 	var is []uint
 	if err := json.Unmarshal(j, &is); err != nil {
 		return err
 	}
-	// Digits must not take gigabytes: a byte of JSON stands for 4 kB, and after 2 kB of it for 64 bytes.
-	most := uint(512*min(len(j), 2048) + 8*len(j))
-	for _, i := range is {
-		if i/64 > most {
-			return fmt.Errorf("lattice: %w: %d in a short array of bits", ErrMalformed, i)
-		}
+	// Each of the first 256 numbers stands for 32 kB, and each more for 128 bytes. It is the numbers that
+	// count and not how they are written, so that what is read can be read again once written.
+	slices.Sort(is)
+	is = slices.Compact(is)
+	if n := len(is); n > 0 && is[n-1]/64 >= uint(4096*min(n, 256)+16*n) {
+		return fmt.Errorf("lattice: %w: %d among %d bits; use the binary form", ErrMalformed, is[n-1], n)
 	}
 	b.words = nil
 	b.Add(is...)
