@@ -51,7 +51,9 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	if !*serve {
 		return story(ctx, stdout)
 	}
-	cfg := replica.Config{Bind: *bind}
+	cfg := replica.Config{Bind: *bind, Unreached: func(addr string, err error) {
+		fmt.Fprintf(stdout, "nobody to join at %s, trying on: %v\n", addr, err)
+	}}
 	if *join != "" {
 		cfg.Join = strings.Split(*join, ",")
 	}

@@ -349,6 +349,30 @@ func TestKilledProcessComesBack(t *testing.T) {
 	require.Zero(t, b.cmd.ProcessState.ExitCode())
 }
 
+// TestNobodyToJoin: a node that waits for somebody says for whom.
+func TestNobodyToJoin(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan int, 1)
+	addr := freePort(t)
+	go func() {
+		code, _ := command(ctx, []string{"-serve", "-lines", "1", "-bind", "127.0.0.1:0", "-join", addr}, strings.NewReader(""), w, io.Discard)
+		w.Close()
+		done <- code
+	}()
+	told := false
+	for out := bufio.NewScanner(r); out.Scan(); {
+		if strings.HasPrefix(out.Text(), "nobody to join at "+addr+", trying on: ") {
+			told = true
+			cancel()
+		}
+	}
+	require.True(t, told)
+	require.Equal(t, exitOK, <-done)
+}
+
 // TestStandardInputIsSavedAtTheEnd feeds a process by hand, and tells it to stop.
 func TestStandardInputIsSavedAtTheEnd(t *testing.T) {
 	if runtime.GOOS == "windows" {

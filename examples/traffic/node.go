@@ -69,6 +69,7 @@ type node struct {
 	agent *gossip.Agent
 	web   *web
 	inbox *backpressure.Queue[received]
+	alone chan string // what to say of those whom it was to join and does not reach
 
 	flushing sync.Mutex // held for a whole flush
 	late     *epoch     // that could not be saved, and is to be tried again
@@ -129,6 +130,7 @@ func startNode(cfg nodeConfig) (_ *node, err error) {
 		peers:   map[crdt.ReplicaID]*peerState{},
 		lastAt:  map[string]peerState{},
 		awaited: map[crdt.ReplicaID]bool{},
+		alone:   make(chan string, 1+len(cfg.join)),
 	}
 	n.inbox = backpressure.NewQueue(inboxLen, backpressure.DropOldest(func(received, backpressure.Reason) {}))
 	if n.in, err = newIngest(cfg.workers, cfg.queue, cfg.full); err != nil {
@@ -173,7 +175,7 @@ func startNode(cfg nodeConfig) (_ *node, err error) {
 	// agent to answer with.
 	n.agent, err = gossip.Start(gossip.Config{
 		Bind: cfg.bind, Replica: n.id, Info: string(info), Join: cfg.join, Key: cfg.key,
-		Handler: n, Over: cfg.over, Network: cfg.network, Log: cfg.log, Local: cfg.local,
+		Handler: n, Over: cfg.over, Network: cfg.network, Log: cfg.log, Local: cfg.local, Unreached: n.unreached,
 	})
 	if err != nil {
 		n.stop()
@@ -185,6 +187,14 @@ func startNode(cfg nodeConfig) (_ *node, err error) {
 	n.done.Go(n.flushes)
 	n.web.serve()
 	return n, nil
+}
+
+// unreached implements gossip.Config's.
+func (n *node) unreached(addr string, err error) {
+	select {
+	case n.alone <- fmt.Sprintf("nobody to join at %s, trying on: %v", addr, err):
+	default: // there is enough to tell
+	}
 }
 
 // open makes the node's replica.

@@ -47,7 +47,7 @@ func serve(ctx context.Context, cfg serveConfig) (int, error) {
 	} else if ctx.Err() == nil {
 		fmt.Fprintf(cfg.out, "%s is read to its end\n", cfg.input)
 	}
-	n.watch(ctx, cfg.progress)
+	n.watch(ctx, cfg)
 	cfg.progress.Done()
 
 	all := n.leave(leaveTimeout)
@@ -100,7 +100,7 @@ func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
 		case <-ctx.Done():
 			return nil
 		case <-show.C:
-			n.show(cfg.progress)
+			n.show(cfg)
 		case c, ok := <-chunks:
 			if !ok {
 				return failed()
@@ -112,8 +112,8 @@ func (n *node) ingestAll(ctx context.Context, cfg serveConfig) error {
 
 const showEvery = 250 * time.Millisecond
 
-// watch shows progress until ctx is done.
-func (n *node) watch(ctx context.Context, p *term.Progress) {
+// watch shows how the node is doing until ctx is done.
+func (n *node) watch(ctx context.Context, cfg serveConfig) {
 	show := time.NewTicker(showEvery)
 	defer show.Stop()
 	for {
@@ -121,13 +121,20 @@ func (n *node) watch(ctx context.Context, p *term.Progress) {
 		case <-ctx.Done():
 			return
 		case <-show.C:
-			n.show(p)
+			n.show(cfg)
 		}
 	}
 }
 
 // show shows how the node is doing.
-func (n *node) show(p *term.Progress) {
+func (n *node) show(cfg serveConfig) {
+	p := cfg.progress
+	select {
+	case alone := <-n.alone:
+		p.Done()
+		fmt.Fprintln(cfg.out, alone)
+	default:
+	}
 	if p == nil {
 		return
 	}

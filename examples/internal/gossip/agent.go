@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ type Config struct {
 	Over    func(*Agent) (Transport, error) // Memberlist, which it is if not set, or HTTP
 	Network *cutnet.Network
 	Log     io.Writer // memberlist's own log
+	// Unreached, if set, is told of an address of Join at which nobody has answered a few times in a
+	// row, and why; of each once, until somebody does. It must not wait.
+	Unreached func(addr string, err error)
 	// Local tunes for processes on one machine: failures are noticed sooner.
 	Local bool
 }
@@ -61,8 +65,10 @@ type Agent struct {
 	sending sync.WaitGroup // the outboxes
 }
 
-// rejoinEvery is how often somebody who is missing is looked for.
-const rejoinEvery = time.Second
+const (
+	rejoinEvery = time.Second // how often somebody who is missing is looked for
+	tellAfter   = 3           // so many failures in a row: see Config.Unreached
+)
 
 // Start listens, and joins whom it reaches of cfg.Join; it goes on trying the others and whoever
 // goes missing, so that members may start in any order and find each other again after a cut that
@@ -88,7 +94,7 @@ func Start(cfg Config) (*Agent, error) {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	for _, addr := range cfg.Join {
-		a.transport.Join(addr) // whom it does not reach is tried again
+		_ = a.transport.Join(addr) // whom it does not reach is tried again
 	}
 	a.done.Go(a.rejoin)
 	return a, nil
@@ -131,6 +137,7 @@ func (a *Agent) Broadcast(kind byte, msg []byte) {
 func (a *Agent) rejoin() {
 	tick := time.NewTicker(rejoinEvery)
 	defer tick.Stop()
+	failed := map[string]int{} // in a row
 	for {
 		select {
 		case <-a.stopped.Done():
@@ -138,7 +145,16 @@ func (a *Agent) rejoin() {
 		case <-tick.C:
 		}
 		addr, ok := a.missing()
-		if ok && a.transport.Join(addr) {
+		if !ok {
+			continue
+		}
+		if err := a.transport.Join(addr); err != nil {
+			failed[addr]++
+			if failed[addr] == tellAfter && a.cfg.Unreached != nil && slices.Contains(a.cfg.Join, addr) && a.stopped.Err() == nil {
+				a.cfg.Unreached(addr, err)
+			}
+		} else {
+			delete(failed, addr)
 			// Who answered is known by the address it goes by, which may be written otherwise.
 			a.mu.Lock()
 			if _, up := a.byAddr[addr]; !up {

@@ -156,6 +156,23 @@ func testFindEachOther(t *testing.T, over func(*Agent) (Transport, error)) {
 	require.Eventually(t, func() bool { return len(ra.ids()) == 1 && len(rb.ids()) == 1 }, patience, poll)
 }
 
+// TestUnreached: who cannot be joined is told of once, and joined as soon as it is there.
+func TestUnreached(t *testing.T) { overEach(t, testUnreached) }
+
+func testUnreached(t *testing.T, over func(*Agent) (Transport, error)) {
+	first, _ := begin(t, Config{Over: over, Replica: 1})
+	addr := first.Addr()
+	require.NoError(t, first.Shutdown())
+	told := make(chan string, 10)
+	_, rb := begin(t, Config{Over: over, Replica: 2, Join: []string{addr}, Unreached: func(addr string, err error) {
+		told <- addr + ": " + err.Error()
+	}})
+	require.Contains(t, <-told, addr+": ")
+	_, ra := begin(t, Config{Over: over, Replica: 3, Bind: addr})
+	require.Eventually(t, func() bool { return len(ra.ids()) == 1 && len(rb.ids()) == 1 }, patience, poll)
+	require.Empty(t, told)
+}
+
 func TestStrangersWithAnotherKeyStayOut(t *testing.T) {
 	overEach(t, testStrangersWithAnotherKeyStayOut)
 }

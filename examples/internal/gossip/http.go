@@ -125,7 +125,7 @@ func (h *overHTTP) Addr() string { return h.host.Addr() }
 func (h *overHTTP) Stats() cutnet.Stats { return h.host.Stats() }
 
 // Join implements [Transport].
-func (h *overHTTP) Join(addr string) bool { return h.post(addr, header(h.agent.cfg.Replica)) == nil }
+func (h *overHTTP) Join(addr string) error { return h.post(addr, header(h.agent.cfg.Replica)) }
 
 // Leave implements [Transport]: the others will notice.
 func (h *overHTTP) Leave(time.Duration) error { return nil }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -78,9 +79,15 @@ func (m *overMemberlist) Stats() cutnet.Stats         { return m.line.Stats() }
 func (m *overMemberlist) Leave(t time.Duration) error { return m.list.Leave(t) }
 func (m *overMemberlist) Close() error                { return m.list.Shutdown() }
 
-func (m *overMemberlist) Join(addr string) bool {
-	n, _ := m.list.Join([]string{addr})
-	return n > 0
+func (m *overMemberlist) Join(addr string) error {
+	n, err := m.list.Join([]string{addr})
+	if n > 0 {
+		return nil
+	}
+	if one := errors.Unwrap(err); one != nil {
+		return one // the first of a list that takes several lines
+	}
+	return err
 }
 
 // send takes a packet to a member, by a stream if it is long. Memberlist finds out by itself who is

@@ -11,8 +11,8 @@ import (
 type Transport interface {
 	// Addr is the address that others reach this agent at.
 	Addr() string
-	// Join has the agent at an address and this one know each other. It reports whether one answered.
-	Join(addr string) bool
+	// Join has the agent at an address and this one know each other. It fails if none answered.
+	Join(addr string) error
 	// Leave tells the others that this agent goes of its own will.
 	Leave(timeout time.Duration) error
 	Close() error

@@ -32,6 +32,8 @@ type Config struct {
 	// calls its function: it may read and change the store, and send.
 	Receive func(r *Replica, from crdt.ReplicaID, msg []byte)
 	Log     io.Writer // memberlist's own
+	// Unreached is told of an address of Join at which nobody answers: see [gossip.Config].
+	Unreached func(addr string, err error)
 }
 
 // The kinds of messages.
@@ -84,7 +86,7 @@ func Start(cfg Config) (*Replica, error) {
 	var err error
 	r.agent, err = gossip.Start(gossip.Config{
 		Bind: cfg.Bind, Replica: cfg.Store.ID(), Info: cfg.Name, Join: cfg.Join, Key: cfg.Key,
-		Handler: handler{r}, Network: cfg.Network, Log: cfg.Log, Local: true,
+		Handler: handler{r}, Network: cfg.Network, Log: cfg.Log, Local: true, Unreached: cfg.Unreached,
 	})
 	if err != nil {
 		r.stop()
