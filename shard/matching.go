@@ -9,6 +9,7 @@ type matching struct {
 	room  spans    // by position, what each may hold at this rank
 	taken []int32  // what it holds
 	liked []uint64 // with one replica: a bit for each slot whose owner is the one it likes best
+	poor  []pull   // see raise
 }
 
 // offer is a slot that a node holds, with the pair's number. Within one node, numbers order

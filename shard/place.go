@@ -43,12 +43,21 @@ type group struct {
 // newPlacement prepares to place nodes, which are sorted and checked. It makes the tables of
 // logarithms if it needs some and is given none.
 func newPlacement(nodes []Node, cfg config, t *logs) *placement {
-	p := &placement{
+	p := new(placement)
+	p.init(nodes, cfg, t)
+	return p
+}
+
+// init is newPlacement in the memory of an earlier one.
+func (p *placement) init(nodes []Node, cfg config, t *logs) {
+	*p = placement{
 		nodes:    nodes,
 		slots:    cfg.slotsFor(len(nodes)),
 		replicas: min(cfg.replicas, len(nodes)),
 		slack:    cfg.slack,
 		seed:     mix(cfg.seed, k2),
+		hash:     resize(p.hash, len(nodes)),
+		groups:   p.groups[:0],
 	}
 	flat := p.replicas == 1
 	if !even(nodes) {
@@ -74,7 +83,6 @@ func newPlacement(nodes []Node, cfg config, t *logs) *placement {
 			arranged[i] = nodes[n]
 		}
 	}
-	p.hash = make([]uint64, len(nodes))
 	for i := range arranged {
 		p.hash[i] = mix(hash(arranged[i].ID, p.seed), k0)
 	}
@@ -96,7 +104,6 @@ func newPlacement(nodes []Node, cfg config, t *logs) *placement {
 		}
 		p.groups[len(p.groups)-1].to = i + 1
 	}
-	return p
 }
 
 // even reports whether all nodes have one weight.
@@ -318,7 +325,7 @@ func (p *placement) place() (table []uint16, held []int32, kept *past) {
 		m := &matching{p: p, out: table[rank*p.slots : (rank+1)*p.slots], table: table, rank: rank, room: room, taken: make([]int32, len(held))}
 		m.repair(m.run())
 		if p.replicas == 1 {
-			kept = &past{logs: p.logs, first: m.liked}
+			kept = &past{logs: p.logs, first: m.liked, scratch: new(sync.Pool)}
 		}
 		m.raise(kept)
 		for _, pos := range m.out {

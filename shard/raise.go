@@ -17,14 +17,15 @@ func (m *matching) raise(kept *past) {
 			missing += int(low - n)
 		}
 	}
-	poor := make([]pull, 0, count)
+	m.poor = slices.Grow(m.poor[:0], count)
 	for pos, n := range m.taken {
 		if low := m.room.at(pos).low; n < low {
-			poor = append(poor, pull{m: m, pos: pos, want: 4*int(low-n) + 24, best: kept.top(m.p.node(pos))})
+			m.poor = append(m.poor, pull{m: m, pos: pos, want: 4*int(low-n) + 24, best: kept.top(m.p.node(pos))})
 		}
 	}
+	poor := m.poor
 	if kept != nil {
-		kept.tops = kept.tops[:0:0]
+		kept.tops = nil
 	}
 	if len(poor) == 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+	"sync"
 )
 
 // past is what a map with one replica remembers of its matching, beside the table, so that the
@@ -13,6 +14,10 @@ type past struct {
 	first  []uint64 // a bit for each slot known to be with the node it likes best of all
 	raised []raised // slots that the lower bounds moved away from where the matching had them
 	tops   []top    // by node: the slots that nodes below their lower bounds like best
+
+	// What it takes to get from one map to another, for those that come from each other: maps are
+	// immutable, but the way to the next is the same work again.
+	scratch *sync.Pool // of *variation
 }
 
 type raised struct {
@@ -52,83 +57,116 @@ func (m *Map) vary(nodes []Node) *Map {
 	if m.past == nil || m.cfg.slotsFor(len(nodes)) != m.slots {
 		return nil
 	}
-	p := newPlacement(nodes, m.cfg, m.past.logs)
-	v := &variation{
-		matching: matching{p: p, out: make([]uint16, m.slots), room: p.spans(1), taken: make([]int32, len(nodes))},
-		past:     past{logs: p.logs, first: slices.Clone(m.past.first)},
-		index:    make([]uint16, len(nodes)),
+	v, _ := m.past.scratch.Get().(*variation)
+	if v == nil {
+		v = new(variation)
 	}
-	if p.logs == nil {
-		v.past.logs = m.past.logs
-	}
-	added := v.adopt(m)
+	v.start(m, nodes)
+	v.adopt(m)
 	v.evict()
-	v.open(m, added)
+	v.open(m)
 	clear(v.limits) // some were of nodes that have room again
 	for len(v.pending) > 0 {
 		v.propose()
 		v.evict()
 	}
-	v.raise(&v.past)
-	if p.order != nil {
+	v.raise(v.past)
+	if v.p.order != nil {
 		for s, pos := range v.out {
-			v.out[s] = p.order[pos]
+			v.out[s] = v.p.order[pos]
 		}
 	}
 	next := newMap(nodes, m.cfg, m.slots, v.out)
-	next.past, next.held = &v.past, p.byNode(v.taken)
+	next.past, next.held = v.past, v.p.byNode(v.taken)
+	v.finish()
 	return next
 }
 
-// variation is a matching on its way from one set of nodes to another.
+// variation is a matching on its way from one set of nodes to another. It is used again: its slices
+// keep their memory, save for those that are part of a map.
 type variation struct {
 	matching
-	past
+	*past
+	place   placement
+	added   []int    // positions of nodes that are new
 	to      []uint16 // from old nodes to positions
+	at      []uint16 // from new nodes to positions
 	pending []uint32 // slots without a node
 	limits  []uint64 // by position, the number of a full node's worst slot
 	over    []int    // nodes with more than they have room for
+	worst   [][]offer
+	offers  []offer  // that worst is made of
 	index   []uint16 // by position: of over, plus 1; and then of doors, plus 1
-	doors   []*door
+	doors   []door
+	bids    []bid // that doors have
+	wave    []int // of doors
+	known   []top
 }
 
 // door is a node with room for slots that would rather be there.
 type door struct {
-	pos  int
 	bids []bid // of slots that preferred it when it was opened, best first
-	next int
+	pos  int32
+	next int32
 }
+
+// start prepares for the way from m to other nodes.
+func (v *variation) start(m *Map, nodes []Node) {
+	v.place.init(nodes, m.cfg, m.past.logs)
+	v.p, v.room = &v.place, v.place.spans(1)
+	v.out, v.taken = make([]uint16, m.slots), make([]int32, len(nodes))
+	v.past = &past{logs: v.place.logs, first: slices.Clone(m.past.first), scratch: m.past.scratch}
+	if v.past.logs == nil {
+		v.past.logs = m.past.logs
+	}
+	v.index = resize(v.index, len(nodes))
+	clear(v.index)
+	v.added, v.pending, v.limits = v.added[:0], v.pending[:0], v.limits[:0]
+	v.doors, v.bids, v.wave = v.doors[:0], v.bids[:0], v.wave[:0]
+}
+
+// finish lets go of all that is part of a map, and leaves the rest to the next of them.
+func (v *variation) finish() {
+	scratch := v.scratch
+	clear(v.poor[:cap(v.poor)])
+	clear(v.known[:cap(v.known)])
+	v.place.nodes, v.place.logs = nil, nil
+	v.past, v.out, v.room, v.taken = nil, nil, nil, nil
+	scratch.Put(v)
+}
+
+// resize returns n elements, of any content, in the memory of s if that will do.
+func resize[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
 
 type bid struct {
 	slot uint32
 	door uint16
 }
 
-// adopt takes over the old matching, as it was before slots were raised, and returns the positions
-// of nodes that are new.
-func (v *variation) adopt(m *Map) (added []int) {
+// adopt takes over the old matching, as it was before slots were raised.
+func (v *variation) adopt(m *Map) {
 	p := v.p
-	at := make([]uint16, 0) // from new nodes to positions
 	if p.order != nil {
-		at = make([]uint16, len(p.order))
+		v.at = resize(v.at, len(p.order))
 		for pos, n := range p.order {
-			at[n] = uint16(pos)
+			v.at[n] = uint16(pos)
 		}
 	}
-	v.to = make([]uint16, len(m.nodes))
-	known, i := make([]top, 0, len(m.past.tops)), 0
+	v.to = resize(v.to, len(m.nodes))
+	v.known = v.known[:0]
+	i := 0
 	for j := range p.nodes {
 		for ; i < len(m.nodes) && m.nodes[i].ID < p.nodes[j].ID; i++ {
 			v.to[i] = nobody
 		}
 		pos := j
 		if p.order != nil {
-			pos = int(at[j])
+			pos = int(v.at[j])
 		}
 		if i < len(m.nodes) && m.nodes[i].ID == p.nodes[j].ID {
 			v.to[i] = nobody
 			if best := m.past.top(uint16(i)); best != nil {
-				known = append(known, top{uint16(j), best})
+				v.known = append(v.known, top{uint16(j), best})
 			}
 			if m.nodes[i].Weight == p.nodes[j].Weight {
 				v.to[i] = uint16(pos)
@@ -137,12 +175,12 @@ func (v *variation) adopt(m *Map) (added []int) {
 			}
 			i++
 		}
-		added = append(added, pos)
+		v.added = append(v.added, pos)
 	}
 	for ; i < len(m.nodes); i++ {
 		v.to[i] = nobody
 	}
-	v.tops = known
+	v.tops = v.known
 
 	for s, o := range m.owners {
 		v.out[s] = v.to[o]
@@ -158,7 +196,6 @@ func (v *variation) adopt(m *Map) (added []int) {
 		}
 		v.taken[pos]++
 	}
-	return added
 }
 
 // evict takes from every node what exceeds its room, its worst slots, and sets its limit.
@@ -174,13 +211,11 @@ func (v *variation) evict() {
 	if len(over) == 0 {
 		return
 	}
-	if v.limits == nil {
-		v.limits = make([]uint64, len(v.taken))
-	}
+	v.limit()
 	// Of each the worst, and the one after them, in a heap with the best of them on top: numbers
 	// turned around make it the heap that there is.
-	worst, memory := make([][]offer, len(over)), make([]offer, all)
-	which := v.index
+	v.worst, v.offers = resize(v.worst, len(over)), resize(v.offers, all)
+	worst, memory, which := v.worst, v.offers, v.index
 	for i, pos := range over {
 		n := v.taken[pos] - v.room.at(pos).high + 1
 		worst[i], memory = memory[:0:n], memory[n:]
@@ -218,9 +253,17 @@ func (v *variation) evict() {
 	}
 }
 
+// limit makes sure that there are limits.
+func (v *variation) limit() {
+	if len(v.limits) == 0 {
+		v.limits = resize(v.limits, len(v.taken))
+		clear(v.limits)
+	}
+}
+
 // open lets slots come that would rather be where there was no room before.
-func (v *variation) open(m *Map, added []int) {
-	for _, pos := range added {
+func (v *variation) open(m *Map) {
+	for _, pos := range v.added {
 		v.door(pos)
 	}
 	v.scan(v.doors, false)
@@ -235,38 +278,22 @@ func (v *variation) open(m *Map, added []int) {
 		}
 	}
 	v.scan(v.doors[fresh:], true)
-	for wave := slices.Clone(v.doors); len(wave) > 0; {
+	for waiting := 0; waiting < len(v.doors); {
 		opened := len(v.doors)
-		for len(wave) > 0 {
-			d := wave[len(wave)-1]
-			wave = wave[:len(wave)-1]
-			for d.next < len(d.bids) && v.taken[d.pos] < v.room.at(d.pos).high {
-				s := d.bids[d.next].slot
-				d.next++
-				old := int(v.out[s])
-				if !v.p.beats(d.pos, v.p.pair(s, d.pos), old, v.p.pair(s, old)) {
-					continue // it has gone to one that is better still
-				}
-				if v.taken[old] == v.room.at(old).high { // others may have been refused there
-					switch i := int(v.index[old]); {
-					case i == 0:
-						v.door(old)
-					case i <= opened:
-						wave = append(wave, v.doors[i-1])
-					}
-				}
-				v.taken[old]--
-				v.taken[d.pos]++
-				v.out[s] = uint16(d.pos)
-			}
+		for ; waiting < opened; waiting++ {
+			v.wave = append(v.wave, waiting)
+		}
+		for len(v.wave) > 0 {
+			i := v.wave[len(v.wave)-1]
+			v.wave = v.wave[:len(v.wave)-1]
+			v.admit(i, opened)
 		}
 		v.scan(v.doors[opened:], true)
-		wave = append(wave, v.doors[opened:]...)
 	}
 	// A slot that a new node has refused is not with the one it likes best.
-	for _, d := range v.doors[:len(added)] {
+	for _, d := range v.doors[:len(v.added)] {
 		for _, b := range d.bids {
-			if int(v.out[b.slot]) != d.pos {
+			if int32(v.out[b.slot]) != d.pos {
 				v.recheck(b.slot)
 			}
 		}
@@ -276,9 +303,36 @@ func (v *variation) open(m *Map, added []int) {
 	}
 }
 
+// admit lets slots in at a door, one of those that have been opened and scanned, while there is room.
+// Where they leave room that was not there before, a door is opened, or seen to again.
+func (v *variation) admit(door, opened int) {
+	d := v.doors[door]
+	pos := int(d.pos)
+	for int(d.next) < len(d.bids) && v.taken[pos] < v.room.at(pos).high {
+		s := d.bids[d.next].slot
+		d.next++
+		old := int(v.out[s])
+		if !v.p.beats(pos, v.p.pair(s, pos), old, v.p.pair(s, old)) {
+			continue // it has gone to one that is better still
+		}
+		if v.taken[old] == v.room.at(old).high { // others may have been refused there
+			switch i := int(v.index[old]); {
+			case i == 0:
+				v.door(old)
+			case i <= opened:
+				v.wave = append(v.wave, i-1)
+			}
+		}
+		v.taken[old]--
+		v.taken[pos]++
+		v.out[s] = uint16(pos)
+	}
+	v.doors[door].next = d.next
+}
+
 // door opens a node.
 func (v *variation) door(pos int) {
-	v.doors = append(v.doors, &door{pos: pos})
+	v.doors = append(v.doors, door{pos: int32(pos)})
 	v.index[pos] = uint16(len(v.doors))
 }
 
@@ -293,11 +347,11 @@ func (v *variation) recheck(s uint32) {
 
 // scan lists for each door the slots that prefer it to where they are: of all, or only of those
 // that are not known to be where they like it best.
-func (v *variation) scan(doors []*door, unsure bool) {
+func (v *variation) scan(doors []door, unsure bool) {
 	if len(doors) == 0 {
 		return
 	}
-	p, bids := v.p, make([]bid, 0, 128)
+	p, bids, before := v.p, v.bids, len(v.bids)
 	for w, known := range v.first {
 		if !unsure {
 			known = 0
@@ -314,25 +368,26 @@ func (v *variation) scan(doors []*door, unsure bool) {
 			a, b := p.slotHash(s)
 			u := (a ^ p.hash[at]) * b
 			for i, d := range doors {
-				if x := (a ^ p.hash[d.pos]) * b; (p.logs != nil || x >= u) && p.beats(d.pos, x, int(at), u) {
+				if x := (a ^ p.hash[d.pos]) * b; (p.logs != nil || x >= u) && p.beats(int(d.pos), x, int(at), u) {
 					bids = append(bids, bid{s, uint16(i)})
 				}
 			}
 		}
 	}
+	v.bids, bids = bids, bids[before:]
 	slices.SortFunc(bids, func(a, b bid) int {
 		if a.door != b.door {
 			return cmp.Compare(a.door, b.door)
 		}
-		pos := doors[a.door].pos
+		pos := int(doors[a.door].pos)
 		return cmp.Or(cmp.Compare(p.pair(b.slot, pos), p.pair(a.slot, pos)), cmp.Compare(a.slot, b.slot))
 	})
-	for i, d := range doors {
+	for i := range doors {
 		n := 0
 		for n < len(bids) && int(bids[n].door) == i {
 			n++
 		}
-		d.bids, bids = bids[:n], bids[n:]
+		doors[i].bids, bids = bids[:n], bids[n:]
 	}
 }
 
@@ -350,9 +405,7 @@ func (v *variation) wins(slot uint32, pos int) bool {
 // they have room for.
 func (v *variation) propose() {
 	p := v.p
-	if v.limits == nil {
-		v.limits = make([]uint64, len(v.taken))
-	}
+	v.limit()
 	for _, s := range v.pending {
 		a, b := p.slotHash(s)
 		best, bestU := -1, uint64(0)
