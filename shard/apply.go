@@ -20,7 +20,7 @@ func (m *Map) Apply(p Plan) (*Map, error) {
 	switch {
 	case p.Err != nil:
 		return nil, p.Err
-	case p.whole() && p.old.fingerprint == m.fingerprint:
+	case p.whole() && (p.old == m || p.old.Fingerprint() == m.Fingerprint()):
 		return p.new, nil
 	}
 	nodes := slices.Clone(m.nodes)

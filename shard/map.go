@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
+	"sync/atomic"
 )
 
 // Slot is one of the equal parts into which keys are hashed: the unit of ownership, of load and
@@ -31,10 +32,10 @@ type Map struct {
 
 	cfg         config
 	slots       int
-	replicas    int // at most len(nodes)
-	fingerprint uint64
-	past        *past   // nil if the map was not placed, or has replicas
-	held        []int32 // by node, how many slots it owns; nil if nobody has counted, or there are replicas
+	replicas    int            // at most len(nodes)
+	fingerprint *atomic.Uint64 // 0 until it is asked for
+	past        *past          // nil if the map was not placed, or has replicas
+	held        []int32        // by node, how many slots it owns; nil if nobody has counted, or there are replicas
 }
 
 // New places slots on nodes. The options default to one replica, a slack of 5 % and a number of
@@ -72,18 +73,17 @@ func accept(nodes []Node, cfg config) error {
 
 // newMap puts a map together from its parts, which it keeps.
 func newMap(nodes []Node, cfg config, slots int, owners []uint16) *Map {
-	m := &Map{
-		owners:   owners,
-		shift:    uint8(63 - bits.Len(uint(slots-1))),
-		seed:     cfg.seed ^ k3,
-		number:   cfg.seed ^ k3 ^ k1,
-		nodes:    nodes,
-		cfg:      cfg,
-		slots:    slots,
-		replicas: len(owners) / slots,
+	return &Map{
+		owners:      owners,
+		shift:       uint8(63 - bits.Len(uint(slots-1))),
+		seed:        cfg.seed ^ k3,
+		number:      cfg.seed ^ k3 ^ k1,
+		nodes:       nodes,
+		cfg:         cfg,
+		slots:       slots,
+		replicas:    len(owners) / slots,
+		fingerprint: new(atomic.Uint64),
 	}
-	m.fingerprint = m.sum()
-	return m
 }
 
 // The lookups are written out, each in one expression, so that the compiler inlines them and a lookup
@@ -168,14 +168,23 @@ func (m *Map) find(id string) (int, bool) {
 }
 
 // Fingerprint identifies the map: two members with the same fingerprint agree on every key.
-// It covers the nodes with their weights and zones, the options and the whole table.
-func (m *Map) Fingerprint() uint64 { return m.fingerprint }
+// It covers the nodes with their weights and zones, the options and the whole table, which the first
+// call reads and the later ones need not.
+func (m *Map) Fingerprint() uint64 {
+	f := m.fingerprint.Load()
+	if f == 0 {
+		f = m.sum() // whoever else is at it comes to the same
+		m.fingerprint.Store(f)
+	}
+	return f
+}
 
 // With returns the map of the same options over the set with nodes added; a node whose ID is
 // there already takes the other's place. It equals [New] of that set. Errors are those of New.
 //
 // With one replica it goes on from the matching that m is, and costs a few looks at each slot and
-// some more where slots move: for one of 1000 nodes a twentieth of New. With replicas, and on maps
+// some more where slots move: for one of 1000 nodes a twentieth of New. It allocates little but the
+// new map; what else it needs it leaves to the next call on either map. With replicas, and on maps
 // that were not placed but decoded, rebalanced or moved, it costs what New costs.
 func (m *Map) With(nodes ...Node) (*Map, error) {
 	fresh := slices.SortedFunc(slices.Values(nodes), byID)

@@ -30,6 +30,7 @@ func must(t testing.TB, nodes []Node, opts ...Option) *Map {
 // requireSame wants two maps to be one value, whatever they remember of how they were made, and that
 // to be true.
 func requireSame(t require.TestingT, a, b *Map) {
+	require.Equal(t, a.Fingerprint(), b.Fingerprint())
 	x, y := *a, *b
 	for _, m := range []*Map{&x, &y} {
 		if m.held != nil {

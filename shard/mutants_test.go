@@ -21,8 +21,13 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "With keeps a stale first choice", Tests: "TestVaryEqualsNew$", File: "vary.go",
-		Old: "if int(v.out[b.slot]) != d.pos {",
-		New: "if int(v.out[b.slot]) != d.pos && !bug() {",
+		Old: "if int(v.out[b.slot]) != int(d.pos) {",
+		New: "if int(v.out[b.slot]) != int(d.pos) && !bug() {",
+	},
+	{
+		Name: "With leaves a map lists that the next one writes over", Tests: "TestVaryEqualsNew$", File: "raise.go",
+		Old: "kept.tops = nil",
+		New: "if !bug() { kept.tops = nil }",
 	},
 	{
 		Name: "With goes on from where lower bounds moved a slot", Tests: "TestVaryEqualsNew$", File: "vary.go",

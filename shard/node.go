@@ -44,7 +44,9 @@ func arrange(nodes []Node) ([]Node, error) {
 	case len(nodes) > MaxNodes:
 		return nil, &OptionError{Option: "nodes", Value: float64(len(nodes)), Reason: "at most 65535 nodes fit a map"}
 	}
-	slices.SortFunc(nodes, byID)
+	if !slices.IsSortedFunc(nodes, byID) {
+		slices.SortFunc(nodes, byID)
+	}
 	for i := range nodes {
 		n := &nodes[i]
 		switch {

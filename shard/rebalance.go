@@ -125,10 +125,7 @@ func (r *rebalance) adopt(m *Map) {
 	before := make([]int, len(r.nodes)) // what each holds before zones take any away
 	vacant, torn := 0, 0
 	if m.replicas == 1 && r.replicas == 1 {
-		table := r.table[:len(m.owners)]
-		for s, o := range m.owners {
-			table[s] = to[o]
-		}
+		rename(r.table, m.owners, to)
 		for i, n := range m.counts() {
 			if to[i] == nobody {
 				vacant += int(n)
@@ -184,6 +181,27 @@ func (r *rebalance) adopt(m *Map) {
 		missing += max(r.low[i]-n, 0)
 	}
 	r.vacant, r.lower = vacant+torn, max(vacant+excess, missing)
+}
+
+// rename writes to table the owners, which have other indices now.
+func rename(table, owners, to []uint16) {
+	same := true
+	for i, n := range to {
+		same = same && i == int(n)
+	}
+	if same { // nodes have only come, after all the others
+		copy(table, owners)
+		return
+	}
+	table = table[:len(owners)]
+	for len(owners) >= 4 && len(table) >= 4 {
+		a, b, c, d := to[owners[0]], to[owners[1]], to[owners[2]], to[owners[3]]
+		table[0], table[1], table[2], table[3] = a, b, c, d
+		owners, table = owners[4:], table[4:]
+	}
+	for i, o := range owners {
+		table[i] = to[o]
+	}
 }
 
 // counts returns how many entries of the table each node has.

@@ -1,9 +1,6 @@
 package shard
 
-import (
-	"cmp"
-	"slices"
-)
+import "math/bits"
 
 // single finishes a rebalance with one replica, where any node may have any slot. Then the fewest
 // moves are known beforehand: everyone keeps what fits its bounds, and the rest goes to whoever
@@ -14,10 +11,12 @@ func (r *rebalance) single(m *Map) (*Map, Plan) {
 		over += max(n-r.high[i], 0)
 		missing += max(r.low[i]-n, 0)
 	}
-	var touched []uint32
+	touched := make([]uint64, (len(r.table)+63)/64) // a bit for each slot
+	given := 0
 	q := newNeeds(r)
 	give := func(s int) {
-		touched = append(touched, uint32(s))
+		touched[s>>6] |= 1 << (s & 63)
+		given++
 		to := q.take()
 		if r.held[to] < r.low[to] {
 			missing--
@@ -63,13 +62,14 @@ func (r *rebalance) single(m *Map) (*Map, Plan) {
 		next.held[i] = int32(n)
 	}
 	plan := Plan{old: m, new: next, Lower: r.least()}
-	slices.Sort(touched)
-	touched = slices.Compact(touched)
-	plan.Moves = make([]Move, 0, len(touched))
-	for _, s := range touched {
-		from, to := m.nodes[m.owners[s]].ID, r.nodes[r.table[s]].ID
-		if from != to {
-			plan.Moves = append(plan.Moves, Move{Slot: Slot(s), From: from, To: to})
+	plan.Moves = make([]Move, 0, given)
+	for w, left := range touched {
+		for ; left != 0; left &= left - 1 {
+			s := w<<6 | bits.TrailingZeros64(left)
+			from, to := m.nodes[m.owners[s]].ID, r.nodes[r.table[s]].ID
+			if from != to {
+				plan.Moves = append(plan.Moves, Move{Slot: Slot(s), From: from, To: to})
+			}
 		}
 	}
 	plan.all = len(plan.Moves)
@@ -119,5 +119,6 @@ func (q *needs) sink(i int) {
 
 func (q *needs) before(i, j int) bool {
 	a, b := int(q.nodes[i]), int(q.nodes[j])
-	return cmp.Or(cmp.Compare(q.r.need(b), q.r.need(a)), a-b) < 0
+	x, y := q.r.need(a), q.r.need(b)
+	return x > y || x == y && a < b
 }

@@ -119,9 +119,9 @@ func (v *variation) start(m *Map, nodes []Node) {
 	if v.past.logs == nil {
 		v.past.logs = m.past.logs
 	}
-	v.index = resize(v.index, len(nodes))
+	v.index, v.limits = resize(v.index, len(nodes)), resize(v.limits, len(nodes))
 	clear(v.index)
-	v.added, v.pending, v.limits = v.added[:0], v.pending[:0], v.limits[:0]
+	v.added, v.pending = v.added[:0], v.pending[:0]
 	v.doors, v.bids, v.wave = v.doors[:0], v.bids[:0], v.wave[:0]
 }
 
@@ -211,7 +211,6 @@ func (v *variation) evict() {
 	if len(over) == 0 {
 		return
 	}
-	v.limit()
 	// Of each the worst, and the one after them, in a heap with the best of them on top: numbers
 	// turned around make it the heap that there is.
 	v.worst, v.offers = resize(v.worst, len(over)), resize(v.offers, all)
@@ -253,14 +252,6 @@ func (v *variation) evict() {
 	}
 }
 
-// limit makes sure that there are limits.
-func (v *variation) limit() {
-	if len(v.limits) == 0 {
-		v.limits = resize(v.limits, len(v.taken))
-		clear(v.limits)
-	}
-}
-
 // open lets slots come that would rather be where there was no room before.
 func (v *variation) open(m *Map) {
 	for _, pos := range v.added {
@@ -293,7 +284,7 @@ func (v *variation) open(m *Map) {
 	// A slot that a new node has refused is not with the one it likes best.
 	for _, d := range v.doors[:len(v.added)] {
 		for _, b := range d.bids {
-			if int32(v.out[b.slot]) != d.pos {
+			if int(v.out[b.slot]) != int(d.pos) {
 				v.recheck(b.slot)
 			}
 		}
@@ -405,7 +396,6 @@ func (v *variation) wins(slot uint32, pos int) bool {
 // they have room for.
 func (v *variation) propose() {
 	p := v.p
-	v.limit()
 	for _, s := range v.pending {
 		a, b := p.slotHash(s)
 		best, bestU := -1, uint64(0)

@@ -86,6 +86,10 @@ func relative(nodes []Node) []uint64 {
 	_, exp := math.Frexp(heaviest)
 	weights := make([]uint64, len(nodes))
 	for i := range nodes {
+		if i > 0 && nodes[i].Weight == nodes[i-1].Weight {
+			weights[i] = weights[i-1]
+			continue
+		}
 		weights[i] = max(uint64(math.Ldexp(nodes[i].Weight, 46-exp)), 1)
 	}
 	return weights
