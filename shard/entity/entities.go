@@ -22,11 +22,13 @@ type Entities[S, M any] struct {
 	cfg      config
 	handle   func(*Turn[S, M], M) error
 	lanes    []*lane[S, M]
-	slots    []atomic.Bool // owned
+	owned    slots
 	closed   atomic.Bool
 	refusals atomic.Uint64 // grows whenever slots begin to be refused
 	moving   sync.Mutex    // one Handoff, Adopt or Close at a time
 	done     sync.WaitGroup
+	calls    sync.Pool       // of *call[S, M], for Ask
+	never    context.Context // is over: for what is done only if that needs no waiting
 
 	errs, panics, strays atomic.Uint64
 }
@@ -42,23 +44,20 @@ type envelope[S, M any] struct {
 // isWakeUp reports whether it is the empty envelope that lets a lane look at what is inner.
 func (v *envelope[S, M]) isWakeUp() bool { return v.call == nil && v.key == "" && v.hash == 0 }
 
-// call is something other than a message that a lane is to do.
-type call[S, M any] struct {
-	onState func(*S)
-	onLane  func(*lane[S, M])
-	err     error
-	done    chan struct{}
-}
-
 // New starts entities with a handler. The handler gets a turn and a message; if it returns nil, what
 // it sent goes out. If it returns an error or panics, nothing goes out, the error is reported, and
 // the state stays as the handler left it: change the state last, or undo. Options out of range panic.
 func New[S, M any](handle func(t *Turn[S, M], m M) error, opts ...Option) *Entities[S, M] {
 	e := &Entities[S, M]{cfg: newConfig(opts), handle: handle}
-	e.slots = make([]atomic.Bool, e.cfg.slots)
-	for s := range e.slots {
-		e.slots[s].Store(e.cfg.owns == nil || e.cfg.owns(shard.Slot(s)))
+	e.owned = make(slots, (e.cfg.slots+63)/64)
+	for s := range e.cfg.slots {
+		if e.cfg.owns == nil || e.cfg.owns(shard.Slot(s)) {
+			e.owned.add(s)
+		}
 	}
+	never, cancel := context.WithCancel(context.Background())
+	cancel()
+	e.never = never
 	e.lanes = make([]*lane[S, M], e.cfg.lanes)
 	for i := range e.lanes {
 		l := newLane(e)
@@ -80,13 +79,15 @@ func (e *Entities[S, M]) Send(ctx context.Context, key string, m M) error {
 func (e *Entities[S, M]) send(ctx context.Context, v envelope[S, M]) error {
 	slot := e.cfg.slot(v.hash)
 	l := e.lane(slot)
-	side := l.gate.enter()
-	err := e.admits(slot)
-	if err == nil {
-		err = l.box.Put(ctx, v)
+	for {
+		box := l.box.Load() // before it looks, see mailbox
+		if err := e.admits(slot); err != nil {
+			return err
+		}
+		if err := box.Put(ctx, v); !replaced(err) {
+			return err
+		}
 	}
-	l.gate.leave(side)
-	return closedOr(err)
 }
 
 // TrySend is Send that does not wait: a full mailbox is an error that matches [backpressure.ErrOverload].
@@ -94,18 +95,23 @@ func (e *Entities[S, M]) TrySend(key string, m M) error {
 	v := envelope[S, M]{key: key, hash: shard.Hash(key, e.cfg.seed), msg: m}
 	slot := e.cfg.slot(v.hash)
 	l := e.lane(slot)
-	side := l.gate.enter()
-	err := e.admits(slot)
-	if err == nil {
-		err = l.box.TryPut(v)
+	for {
+		box := l.box.Load()
+		if err := e.admits(slot); err != nil {
+			return err
+		}
+		if err := box.TryPut(v); !replaced(err) {
+			return err
+		}
 	}
-	l.gate.leave(side)
-	return closedOr(err)
 }
 
-// admits is to be called inside the gate of the slot's lane.
+// replaced says whether a mailbox was closed, so that there is another by now.
+func replaced(err error) bool { return err != nil && errors.Is(err, backpressure.ErrClosed) }
+
+// admits says whether a message may be put into the mailbox that was loaded before.
 func (e *Entities[S, M]) admits(slot int) error {
-	if !e.slots[slot].Load() {
+	if !e.owned.has(slot) {
 		return ErrNotOwned
 	}
 	if e.closed.Load() {
@@ -114,42 +120,15 @@ func (e *Entities[S, M]) admits(slot int) error {
 	return nil
 }
 
-func closedOr(err error) error {
-	if err != nil && errors.Is(err, backpressure.ErrClosed) {
-		return ErrClosed
-	}
-	return err
-}
-
-// Ask runs f on the state of a key, as a turn of its own, and returns its result. f must not keep the
-// state nor wait for the entities. If ctx ends first, f may still run.
-// Errors: those of [Entities.Send]; a [*PanicError] if f panics.
-func Ask[S, M, R any](ctx context.Context, e *Entities[S, M], key string, f func(*S) R) (R, error) {
-	var r, none R
-	c := &call[S, M]{done: make(chan struct{}), onState: func(s *S) { r = f(s) }}
-	err := e.send(ctx, envelope[S, M]{key: key, hash: shard.Hash(key, e.cfg.seed), call: c})
-	if err != nil {
-		return none, err
-	}
-	select {
-	case <-c.done:
-		if c.err != nil {
-			return none, c.err
-		}
-		return r, nil
-	case <-ctx.Done():
-		return none, ctx.Err()
-	}
-}
-
 // on runs f on a lane, between two turns; if ctx ends before f is begun, it does not run.
 func (e *Entities[S, M]) on(ctx context.Context, l *lane[S, M], f func(*lane[S, M])) error {
 	var begun atomic.Bool
-	c := &call[S, M]{done: make(chan struct{}), onLane: func(l *lane[S, M]) {
+	c := newCall[S, M]()
+	c.onLane = func(l *lane[S, M]) {
 		if begun.CompareAndSwap(false, true) {
 			f(l)
 		}
-	}}
+	}
 	l.push(envelope[S, M]{call: c})
 	select {
 	case <-c.done:
@@ -164,26 +143,26 @@ func (e *Entities[S, M]) on(ctx context.Context, l *lane[S, M], f func(*lane[S, 
 
 // Handoff stops owning a slot, waits until all that was accepted for it is handled, and returns the
 // states of its keys, which are the caller's from then on. From its start, sends to the slot get
-// [ErrNotOwned]; messages that turns send to it, and timers, are strays: see [OnStray].
-// If ctx ends first the slot stays owned, and sends are accepted again.
+// [ErrNotOwned], those that wait for room too; messages that turns send to it, and timers, are strays:
+// see [OnStray]. If ctx ends first the slot stays owned, and sends are accepted again.
+//
+// It gives the lane a new mailbox; until the lane has emptied the one before, it has both.
 // Errors: [ErrSlot], [ErrNotOwned], [ErrClosed], ctx.Err().
 func (e *Entities[S, M]) Handoff(ctx context.Context, s shard.Slot) (iter.Seq2[string, *S], error) {
-	if uint64(s) >= uint64(len(e.slots)) {
+	if uint64(s) >= uint64(e.cfg.slots) {
 		return nil, ErrSlot
 	}
 	e.moving.Lock()
 	defer e.moving.Unlock()
-	l := e.lane(int(s))
 	switch {
 	case e.closed.Load():
 		return nil, ErrClosed
-	case !e.slots[s].Swap(false):
+	case !e.owned.has(int(s)):
 		return nil, ErrNotOwned
 	}
-	e.refusals.Add(1)
-	states, err := e.drain(ctx, l, int(s))
+	states, err := e.drain(ctx, e.lane(int(s)), int(s))
 	if err != nil {
-		e.slots[s].Store(true)
+		e.owned.add(int(s))
 		return nil, err
 	}
 	return func(yield func(string, *S) bool) {
@@ -195,29 +174,18 @@ func (e *Entities[S, M]) Handoff(ctx context.Context, s shard.Slot) (iter.Seq2[s
 	}, nil
 }
 
-// drain waits until a lane has handled all that was accepted for a slot, which is not owned any
-// more, and takes the states of its keys out.
+// drain stops owning a slot, waits until its lane has handled all that was accepted for it, and takes
+// the states of its keys out.
 func (e *Entities[S, M]) drain(ctx context.Context, l *lane[S, M], slot int) (states []entry[S], err error) {
-	// Who saw the slot owned is inside the gate. When they have all left, what they put is in the
-	// mailbox, or in inner, which the lane goes through before it comes to the next call.
-	if err := l.gate.pass(func() error { return e.settle(ctx, l) }); err != nil {
+	err = l.refuse(ctx, func() {
+		e.owned.remove(slot)
+		e.refusals.Add(1)
+	})
+	if err != nil {
 		return nil, err
 	}
-	var due, taken uint64
-	look := func(l *lane[S, M]) {
-		if taken = l.taken; due == 0 {
-			due = taken + uint64(l.box.Stats().Len)
-		}
-	}
-	for {
-		if err := e.on(ctx, l, look); err != nil {
-			return nil, err
-		}
-		if taken >= due {
-			break
-		}
-		runtime.Gosched()
-	}
+	// What was in the mailbox is handled, or in the batch under way; what turns and timers have sent is
+	// in inner. All of it comes before this call.
 	err = e.on(ctx, l, func(l *lane[S, M]) {
 		for _, x := range l.table.entries {
 			if x.state != nil && e.cfg.slot(x.hash) == slot {
@@ -231,21 +199,12 @@ func (e *Entities[S, M]) drain(ctx context.Context, l *lane[S, M], slot int) (st
 	return states, err
 }
 
-// settle lets a lane, and senders that are about to put something in its mailbox, get ahead.
-func (e *Entities[S, M]) settle(ctx context.Context, l *lane[S, M]) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	defer runtime.Gosched()
-	return e.on(ctx, l, func(*lane[S, M]) {})
-}
-
 // Adopt starts owning a slot with states from its last owner, which are the entities' from then on.
 // Sends to the slot are accepted when it returns.
 // Errors: [ErrSlot], [ErrOwned], [ErrClosed], or [ErrNotOwned] if a key is not of the slot; then
 // nothing changes.
 func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error {
-	if uint64(s) >= uint64(len(e.slots)) {
+	if uint64(s) >= uint64(e.cfg.slots) {
 		return ErrSlot
 	}
 	var all []entry[S]
@@ -263,7 +222,7 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 	switch {
 	case e.closed.Load():
 		return ErrClosed
-	case e.slots[s].Load():
+	case e.owned.has(int(s)):
 		return ErrOwned
 	}
 	// Nothing ends this context, so there is no error.
@@ -272,7 +231,7 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 			l.table.put(x.hash, x.key, x.state)
 		}
 	})
-	e.slots[s].Store(true)
+	e.owned.add(int(s))
 	return nil
 }
 
@@ -290,29 +249,24 @@ func (e *Entities[S, M]) Close(ctx context.Context) error {
 		}
 	}
 	for _, l := range e.lanes {
-		if err := l.gate.pass(func() error { return e.settle(ctx, l) }); err != nil {
+		if err := l.refuse(ctx, func() {}); err != nil {
 			return err
 		}
 	}
-	// Nothing comes from outside any more. Lanes may still send to each other, as part of handling
-	// something: if between two rounds to all lanes nothing was handled, and on the second all
-	// mailboxes were empty, there is nothing left. What was in inner at the first round comes
-	// before the call of the second.
-	for last, quiet := uint64(0), false; ; {
-		handled, empty := uint64(0), true
+	// Nothing comes from outside any more, and what came is taken. Lanes may still send to each other, as
+	// part of handling something: if between two rounds to all lanes nothing was handled, there is
+	// nothing left. What was in inner at the first round comes before the call of the second.
+	for last, again := uint64(0), false; ; again = true {
+		handled := uint64(0)
 		for _, l := range e.lanes {
-			err := e.on(ctx, l, func(l *lane[S, M]) {
-				handled += l.count
-				empty = empty && l.box.Stats().Len == 0
-			})
-			if err != nil {
+			if err := e.on(ctx, l, func(l *lane[S, M]) { handled += l.count }); err != nil {
 				return err
 			}
 		}
-		if quiet && empty && handled == last {
+		if again && handled == last {
 			break
 		}
-		last, quiet = handled, true
+		last = handled
 		runtime.Gosched()
 	}
 	for _, l := range e.lanes {

@@ -462,7 +462,15 @@ func TestFullMailboxes(t *testing.T) {
 		defer cancel()
 		_, err = e.Handoff(short, slot+1) // an empty slot of a lane that does not move on
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorIs(t, e.TrySend("k", 0), backpressure.ErrOverload, "the slot is owned again")
+		require.NoError(t, e.TrySend("k", 0), "the slot is owned again, and the lane has one more mailbox")
+		accepted++
+		require.ErrorIs(t, e.TrySend("k", 0), backpressure.ErrOverload)
+		for range 3 {
+			_, err = e.Handoff(short, slot)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorIs(t, e.TrySend("k", 0), backpressure.ErrOverload, "but not more than one")
+		}
+		require.Equal(t, 2, e.Stats().Lanes[0].Depth)
 		go func() {
 			for range 100 {
 				gate <- struct{}{}
@@ -474,6 +482,46 @@ func TestFullMailboxes(t *testing.T) {
 		for range 100 - handled {
 			<-gate
 		}
+	})
+}
+
+// Who gives up an Ask leaves it to the lane: its answer is nobody's, least of all the next one's.
+func TestLateAnswersAreSeenByNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate, ran := make(chan struct{}), 0
+		e := entity.New(func(*entity.Turn[int, int], int) error { <-gate; return nil }, entity.Lanes(1))
+		give := func(f func(*int) int) {
+			short, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			_, err := entity.Ask(short, e, "k", f)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		give(func(*int) int { <-gate; ran++; return -1 }) // is under way when its asker leaves
+		gate <- struct{}{}
+		synctest.Wait()
+		require.NoError(t, e.Send(ctx, "k", 0))
+		synctest.Wait() // the lane is stuck once more
+		for range 3 {
+			give(func(*int) int { ran++; return -1 })
+		}
+		answers := make(chan int, 20)
+		for i := range 20 {
+			go func() {
+				n, err := entity.Ask(ctx, e, "k", func(*int) int { return i })
+				if err != nil || n != i {
+					t.Errorf("%d, %v instead of %d", n, err, i)
+				}
+				answers <- n
+			}()
+		}
+		synctest.Wait()
+		require.Empty(t, answers)
+		gate <- struct{}{}
+		for range 20 {
+			<-answers
+		}
+		require.Equal(t, 1, ran, "nobody waits for the others any more, so they do not run")
+		require.NoError(t, e.Close(ctx))
 	})
 }
 
@@ -604,6 +652,11 @@ func TestSendDoesNotAllocate(t *testing.T) {
 		_ = s.Send(ctx, keys[i%5], 1)
 	}))
 	require.NoError(t, s.Flush(ctx))
+	get := func(s *int) int { return *s }
+	require.LessOrEqual(t, testing.AllocsPerRun(2000, func() { // room for the answer
+		i++
+		_, _ = entity.Ask(ctx, e, keys[i%5], get)
+	}), 1.0)
 	require.NoError(t, e.Close(ctx))
 }
 
@@ -638,8 +691,8 @@ func TestMemoryPerKey(t *testing.T) {
 	runtime.KeepAlive(names)
 }
 
-// What was accepted comes with the state: what waits in the mailbox, and what those send who were
-// let in but wait for room. The state goes with its slot, and does not stay behind.
+// What was accepted comes with the state, and what waits for room is refused. The state goes with its
+// slot, and does not stay behind.
 func TestHandoffWaitsForAllThatWasAccepted(t *testing.T) {
 	for _, depth := range []int{2, 16} {
 		synctest.Test(t, func(t *testing.T) {
@@ -667,17 +720,24 @@ func TestHandoffWaitsForAllThatWasAccepted(t *testing.T) {
 			}()
 			synctest.Wait()
 			require.ErrorIs(t, e.TrySend("k", true), entity.ErrNotOwned)
-			for range 13 { // one after the other, so that the lane never gets ahead of the hand-off
+			accepted := 1
+			for range 12 {
+				if err := <-done; err == nil {
+					accepted++
+				} else {
+					require.ErrorIs(t, err, entity.ErrNotOwned)
+				}
+			}
+			require.Equal(t, 1+min(depth, 12), accepted)
+			for range accepted { // one after the other, so that the lane never gets ahead of the hand-off
+				require.Empty(t, handed)
 				gate <- struct{}{}
 				synctest.Wait()
 			}
 			close(gate)
-			for range 12 {
-				require.NoError(t, <-done)
-			}
 			states := <-handed
 			require.Len(t, states, 1)
-			require.Equal(t, 13, *states["k"])
+			require.Equal(t, accepted, *states["k"])
 			require.NoError(t, e.Adopt(slot, maps.All(map[string]*int{})))
 			left, err := entity.Ask(ctx, e, "k", func(n *int) int { return *n })
 			require.NoError(t, err)
@@ -685,6 +745,99 @@ func TestHandoffWaitsForAllThatWasAccepted(t *testing.T) {
 			require.NoError(t, e.Close(ctx))
 		})
 	}
+}
+
+// A lane gets a new mailbox with each hand-off. One that is stuck meanwhile finds what came between two
+// that gave up.
+func TestHandoffsThatGiveUpLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		e := entity.New(func(t *entity.Turn[[]int, int], m int) error {
+			<-gate
+			*t.State = append(*t.State, m)
+			return nil
+		}, entity.Lanes(1), entity.Depth(3))
+		slot := shard.Slot(shard.Hash("k", 0) >> 52)
+		sent := 0
+		for round := range 6 {
+			// Some find it empty, as the lane has taken the one message that it is stuck with.
+			for most := []int{1, 1, 1, 3, 100, 100}[round]; sent < most && e.TrySend("k", sent) == nil; sent++ {
+				synctest.Wait()
+			}
+			short, cancel := context.WithTimeout(ctx, time.Second)
+			_, err := e.Handoff(short, slot)
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		require.Equal(t, 1+2+3, sent, "one in hand, a mailbox that is left at two, and one more")
+		close(gate)
+		states, err := e.Handoff(ctx, slot)
+		require.NoError(t, err)
+		got := *maps.Collect(states)["k"]
+		require.Len(t, got, sent)
+		for i, m := range got {
+			require.Equal(t, i, m)
+		}
+		require.NoError(t, e.Close(ctx))
+	})
+}
+
+// Who waits for room in a mailbox that is replaced goes on waiting for the next, if its slot is still
+// owned, as a message or in a batch.
+func TestSendersOfOtherSlotsAreNotRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		e := entity.New(func(t *entity.Turn[[]int, int], m int) error {
+			<-gate
+			*t.State = append(*t.State, m)
+			return nil
+		}, entity.Lanes(1), entity.Depth(2))
+		require.NoError(t, e.Send(ctx, "k", 0))
+		synctest.Wait()
+		done := make(chan error, 2)
+		go func() {
+			for i := range 9 {
+				if err := e.Send(ctx, "k", i+1); err != nil {
+					done <- err
+				}
+			}
+			done <- nil
+		}()
+		go func() {
+			s := e.Sender(9)
+			for i := range 9 {
+				if err := s.Send(ctx, "b", i); err != nil {
+					done <- err
+				}
+			}
+			done <- nil
+		}()
+		go func() {
+			synctest.Wait()
+			for range 19 {
+				gate <- struct{}{}
+			}
+			close(gate)
+		}()
+		slot := shard.Slot(shard.Hash("k", 0)>>52) + 1
+		for range 5 {
+			_, err := e.Handoff(ctx, slot)
+			require.NoError(t, err)
+			require.NoError(t, e.Adopt(slot, maps.All(map[string]*[]int{})))
+		}
+		for range 2 {
+			require.NoError(t, <-done)
+		}
+		for key, n := range map[string]int{"k": 10, "b": 9} {
+			got, err := entity.Ask(ctx, e, key, func(s *[]int) []int { return *s })
+			require.NoError(t, err)
+			require.Len(t, got, n)
+			for i, m := range got {
+				require.Equal(t, i, m)
+			}
+		}
+		require.NoError(t, e.Close(ctx))
+	})
 }
 
 // Nothing is accepted for a slot before the states that come with it are in place.

@@ -2,6 +2,7 @@ package entity
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -11,18 +12,23 @@ import (
 	"github.com/go-calm/calm/backpressure"
 )
 
+// mailbox is where senders put messages for a lane. Who sends loads the lane's mailbox, looks whether
+// the slot is owned, and puts the message there; who stops owning a slot says so, gives the lane a new
+// mailbox and closes the old one. So either the message is in the old one, and will be handled, or
+// the old one is closed, and the sender looks again. Sending takes no lock for that and leaves no mark.
+type mailbox[S, M any] = backpressure.Queue[envelope[S, M]]
+
 // lane serves a range of slots on one goroutine. Messages from outside come through the mailbox,
 // which is bounded; what turns and timers send, and calls, come through inner, which never makes
 // anyone wait: two full lanes that send to each other go on. While more wait in inner than a
 // mailbox holds, the mailbox is left alone, so that it fills and outside senders slow down.
 type lane[S, M any] struct {
-	gate  gate // of senders, turns and timers on their way to box or inner
-	e     *Entities[S, M]
-	box   *backpressure.Queue[envelope[S, M]]
-	table table[S]
-	turn  Turn[S, M]
+	e   *Entities[S, M]
+	box atomic.Pointer[mailbox[S, M]]
+	_   [64]byte // senders read the line above, and the lane does not write it
 
 	mu     sync.Mutex
+	boxes  []*mailbox[S, M] // box is the last; those before it are closed, and emptied first
 	inner  []envelope[S, M]
 	asleep bool // waits, or is about to wait, on an empty mailbox
 	ended  bool
@@ -30,46 +36,92 @@ type lane[S, M any] struct {
 	slow   []Slow
 
 	// The lane's own; count and the size of the table are published after each batch.
+	table   table[S]
+	turn    Turn[S, M]
+	from    *mailbox[S, M] // the first of boxes
 	spare   []envelope[S, M]
 	rest    []envelope[S, M] // of the batch under way: what is not handled yet
 	ahead   [64]*S           // states of the messages that are next, nil where unknown
 	seen    uint64           // the changes of the table when they were found
 	touched uint64           // makes the compiler load what look touches
-	taken   uint64           // out of box
+	least   time.Duration    // what a turn must take to be noted
 	count   uint64           // handled
 	handled atomic.Uint64
 	keys    atomic.Int64
 }
 
-const sampled = 64 // one message in so many is timed
+const (
+	sampled = 64 // one message in so many is timed
+	slowest = 8  // so many keys are noted
+)
 
 func newLane[S, M any](e *Entities[S, M]) *lane[S, M] {
-	l := &lane[S, M]{
-		e: e, box: backpressure.NewQueue[envelope[S, M]](e.cfg.depth),
-		timers: map[*time.Timer]struct{}{},
-	}
+	l := &lane[S, M]{e: e, timers: map[*time.Timer]struct{}{}, least: -1}
 	l.turn.lane = l
+	l.renew()
+	l.from = l.boxes[0]
 	return l
 }
 
-// push adds to inner and wakes the lane. The wake-up is an empty envelope in the mailbox; a mailbox
-// without room for it does not let the lane sleep.
-func (l *lane[S, M]) push(vs ...envelope[S, M]) {
+// renew gives the lane a new mailbox; mu is held, save by newLane, and all before the last are empty.
+func (l *lane[S, M]) renew() {
+	if n := len(l.boxes); n > 2 {
+		l.boxes = slices.Delete(l.boxes, 1, n-1)
+	}
+	l.boxes = append(l.boxes, backpressure.NewQueue[envelope[S, M]](l.e.cfg.depth))
+	l.box.Store(l.boxes[len(l.boxes)-1])
+}
+
+// refuse does what makes senders look again, gives the lane a new mailbox and waits until it has taken
+// everything out of those before. One at a time.
+func (l *lane[S, M]) refuse(ctx context.Context, what func()) error {
 	l.mu.Lock()
-	l.inner = append(l.inner, vs...)
-	wake := l.asleep
-	l.asleep = false
+	boxes := slices.Clone(l.boxes)
+	l.mu.Unlock()
+	last := len(boxes) - 1
+	for _, box := range boxes[:last] { // others have given up: a stuck lane is not given a mailbox each time
+		if err := box.Drain(ctx); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	what()
+	l.renew()
+	l.mu.Unlock()
+	return boxes[last].Drain(ctx)
+}
+
+// push adds to inner, if it is a call or its slot is owned.
+func (l *lane[S, M]) push(v envelope[S, M]) bool {
+	l.mu.Lock()
+	ok, wake := l.add(v)
 	l.mu.Unlock()
 	if wake {
-		_ = l.box.TryPut(envelope[S, M]{})
+		l.wake()
 	}
+	return ok
 }
+
+// add is push for who holds mu, who has to wake the lane afterwards if wake is true.
+func (l *lane[S, M]) add(v envelope[S, M]) (ok, wake bool) {
+	if v.call == nil && !l.e.owned.has(l.e.cfg.slot(v.hash)) {
+		return false, false
+	}
+	l.inner = append(l.inner, v)
+	wake = l.asleep
+	l.asleep = false
+	return true, wake
+}
+
+// wake wakes the lane with an empty envelope; a mailbox without room for it does not let it sleep,
+// nor does one that is closed.
+func (l *lane[S, M]) wake() { _ = l.box.Load().TryPut(envelope[S, M]{}) }
 
 func (l *lane[S, M]) end() {
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
-	l.box.Close()
+	l.box.Load().Close()
 }
 
 func (l *lane[S, M]) run() {
@@ -92,33 +144,45 @@ func (l *lane[S, M]) run() {
 		clear(inner)
 		l.spare = inner[:0]
 
-		switch {
-		case len(inner) > l.e.cfg.depth:
-		case len(inner) > 0:
-			if v, ok := l.box.TryGet(); ok {
-				batch[0] = v
-				l.taken++
-				l.serve(batch[:1])
-				clear(batch[:1])
-			}
-		default:
-			n, err := l.box.GetBatch(context.Background(), batch)
-			if err != nil {
-				over = true
-				return
-			}
+		ctx, most := context.Background(), len(batch)
+		if len(inner) > 0 {
+			ctx, most = l.e.never, 1
+		}
+		if len(inner) > l.e.cfg.depth {
+			most = 0
+		}
+		n, err := l.from.GetBatch(ctx, batch[:most])
+		if errors.Is(err, backpressure.ErrClosed) && !l.next() {
+			over = true
+			return
+		}
+		if len(inner) == 0 {
 			l.mu.Lock()
 			l.asleep = false
 			l.mu.Unlock()
-			l.taken += uint64(n)
-			l.serve(batch[:n])
-			clear(batch[:n])
 		}
+		l.serve(batch[:n])
+		clear(batch[:n])
 	}
+}
+
+// next goes on to the next mailbox, if there is one.
+func (l *lane[S, M]) next() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.boxes) == 1 {
+		return false
+	}
+	l.boxes = l.boxes[1:]
+	l.from = l.boxes[0]
+	return true
 }
 
 // serve handles a batch. A panic ends one message only.
 func (l *lane[S, M]) serve(batch []envelope[S, M]) {
+	if len(batch) == 0 {
+		return
+	}
 	for l.rest = batch; len(l.rest) > 0; {
 		n := l.look(l.rest)
 		for i := 0; i < n; {
@@ -127,6 +191,7 @@ func (l *lane[S, M]) serve(batch []envelope[S, M]) {
 			l.rest = l.rest[k:]
 		}
 	}
+	l.turn.Key, l.turn.State = "", nil
 	l.publish()
 }
 
@@ -150,7 +215,9 @@ func (l *lane[S, M]) look(batch []envelope[S, M]) (n int) {
 			l.ahead[at] = nil
 			break
 		}
-		l.ahead[at] = l.table.get(v.hash, v.key)
+		state := l.table.get(v.hash, v.key)
+		_ = *state // touches it, and nothing waits for that
+		l.ahead[at] = state
 	}
 	l.seen = l.table.changes
 	return n
@@ -176,53 +243,61 @@ func (l *lane[S, M]) some(batch []envelope[S, M], states []*S) (n int) {
 		}
 		v := &batch[n]
 		n++
-		if v.call != nil {
-			v.call.err = err
-		}
 		l.e.panics.Add(1)
 		l.finish(v, err)
 	}()
+	t := &l.turn
 	for n < len(batch) {
-		v := &batch[n]
-		switch {
-		case v.isWakeUp():
-		case v.call != nil && v.call.onLane != nil:
-			v.call.onLane(l)
-			l.publish()
-			close(v.call.done)
-		default:
-			l.finish(v, l.one(v, states[n]))
+		v, state := &batch[n], states[n]
+		if state == nil || l.seen != l.table.changes || l.count%sampled == 0 {
+			l.one(v)
+		} else {
+			t.Key, t.State = v.key, state
+			if err := l.e.handle(t, v.msg); err != nil || len(t.out) > 0 || t.forget {
+				l.finish(v, err)
+			} else {
+				l.count++
+			}
 		}
 		n++
 	}
 	return n
 }
 
-// one handles one message; state is that of its key unless the table has changed since.
-func (l *lane[S, M]) one(v *envelope[S, M], state *S) error {
-	if state == nil || l.seen != l.table.changes {
-		state = l.table.get(v.hash, v.key)
+// one handles one message of which nothing is known, or which is timed.
+func (l *lane[S, M]) one(v *envelope[S, M]) {
+	switch {
+	case v.isWakeUp():
+	case v.call != nil && v.call.onLane != nil:
+		v.call.onLane(l)
+		l.publish()
+		v.call.answer(nil)
+	case v.call != nil:
+		if !v.call.abandoned() {
+			v.call.onState.ask(l.table.get(v.hash, v.key))
+		}
+		l.finish(v, nil)
+	default:
+		t := &l.turn
+		t.Key, t.State = v.key, l.table.get(v.hash, v.key)
+		if l.count%sampled != 0 {
+			l.finish(v, l.e.handle(t, v.msg))
+			return
+		}
+		start := time.Now()
+		err := l.e.handle(t, v.msg)
+		if took := time.Since(start); took > l.least {
+			l.note(v.key, took)
+		}
+		l.finish(v, err)
 	}
-	if v.call != nil {
-		v.call.onState(state)
-		return nil
-	}
-	t := &l.turn
-	t.Key, t.State, t.forget = v.key, state, false
-	if l.count%sampled != 0 {
-		return l.e.handle(t, v.msg)
-	}
-	start := time.Now()
-	err := l.e.handle(t, v.msg)
-	l.note(v.key, time.Since(start))
-	return err
 }
 
 // finish sends out what a turn sent, or reports its error, and lets go of the message.
 func (l *lane[S, M]) finish(v *envelope[S, M], err error) {
 	l.count++
 	if v.call != nil {
-		close(v.call.done)
+		v.call.answer(err)
 		return
 	}
 	t := &l.turn
@@ -239,11 +314,8 @@ func (l *lane[S, M]) finish(v *envelope[S, M], err error) {
 			l.table.remove(v.hash, v.key)
 		}
 	}
-	if len(t.out) > 0 {
-		clear(t.out)
-		t.out, t.later = t.out[:0], t.later[:0]
-	}
-	t.State = nil
+	clear(t.out)
+	t.out, t.later, t.forget = t.out[:0], t.later[:0], false
 }
 
 // report keeps a panic in the error handler from ending the lane; it counts as one more.
@@ -256,25 +328,22 @@ func (l *lane[S, M]) report(f func(string, error), key string, err error) {
 	f(key, err)
 }
 
-// deliver takes a message from a turn or a timer to its lane.
+// deliver takes a message from a turn to its lane.
 func (l *lane[S, M]) deliver(v envelope[S, M]) {
-	slot := l.e.cfg.slot(v.hash)
-	to := l.e.lane(slot)
-	side := to.gate.enter()
-	owned := l.e.slots[slot].Load()
-	if owned {
-		to.push(v)
-	}
-	to.gate.leave(side)
-	if !owned {
-		l.e.strays.Add(1)
-		if f := l.e.cfg.stray; f != nil {
-			l.report(func(key string, _ error) { f(key, v.msg) }, v.key, nil)
-		}
+	to := l.e.lane(l.e.cfg.slot(v.hash))
+	if !to.push(v) {
+		l.stray(v)
 	}
 }
 
-// after starts a timer for a message.
+func (l *lane[S, M]) stray(v envelope[S, M]) {
+	l.e.strays.Add(1)
+	if f := l.e.cfg.stray; f != nil {
+		l.report(func(key string, _ error) { f(key, v.msg) }, v.key, nil)
+	}
+}
+
+// after starts a timer for a message to a key of this lane.
 func (l *lane[S, M]) after(d time.Duration, v envelope[S, M]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -283,15 +352,22 @@ func (l *lane[S, M]) after(d time.Duration, v envelope[S, M]) {
 	}
 	var t *time.Timer
 	t = time.AfterFunc(d, func() {
-		// Inside, so that Close, which stops the timers first, waits for a message on its way.
-		side := l.gate.enter()
-		defer l.gate.leave(side)
 		l.mu.Lock()
 		_, live := l.timers[t]
+		if !live {
+			l.mu.Unlock()
+			return
+		}
 		delete(l.timers, t)
+		l.e.done.Add(1) // Close, which stops the timers first, waits for what is under way
+		defer l.e.done.Done()
+		ok, wake := l.add(v)
 		l.mu.Unlock()
-		if live {
-			l.deliver(v)
+		if wake {
+			l.wake()
+		}
+		if !ok {
+			l.stray(v)
 		}
 	})
 	l.timers[t] = struct{}{}
@@ -312,21 +388,14 @@ func (l *lane[S, M]) stopTimers() bool {
 func (l *lane[S, M]) note(key string, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.IndexFunc(l.slow, func(s Slow) bool { return s.Key == key })
-	switch {
-	case i >= 0:
+	if i := slices.IndexFunc(l.slow, func(s Slow) bool { return s.Key == key }); i >= 0 {
 		l.slow[i].Took = max(l.slow[i].Took, took)
-	case len(l.slow) < 8:
+	} else {
 		l.slow = append(l.slow, Slow{key, took})
-	default:
-		least := 0
-		for j := range l.slow {
-			if l.slow[j].Took < l.slow[least].Took {
-				least = j
-			}
-		}
-		if l.slow[least].Took < took {
-			l.slow[least] = Slow{key, took}
-		}
+	}
+	slices.SortFunc(l.slow, slower)
+	l.slow = l.slow[:min(len(l.slow), slowest)]
+	if len(l.slow) == slowest {
+		l.least = l.slow[slowest-1].Took
 	}
 }

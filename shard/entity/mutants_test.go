@@ -10,14 +10,39 @@ import (
 // states. What finds them is steered by hand in a bubble, save where every run has a hundred chances.
 var mutants = []planted.Bug{
 	{
-		Name: "lost at a hand-off: what waits in the mailbox", Tests: "TestHandoffWaitsForAllThatWasAccepted", File: "entities.go",
-		Old: "if taken >= due {",
-		New: "if taken >= due || bug() {",
+		Name: "lost at a hand-off: what waits in the mailbox", Tests: "TestHandoffWaitsForAllThatWasAccepted", File: "lane.go",
+		Old: "return boxes[last].Drain(ctx)",
+		New: "if bug() { boxes[last].Close(); return nil }; return boxes[last].Drain(ctx)",
 	},
 	{
-		Name: "lost at a hand-off: who was let in is still on the way", Tests: "TestHandoffWaitsForAllThatWasAccepted", File: "entities.go",
-		Old: "if err := l.gate.pass(func() error { return e.settle(ctx, l) }); err != nil {\n\t\treturn nil, err",
-		New: "if bug() {} else if err := l.gate.pass(func() error { return e.settle(ctx, l) }); err != nil {\n\t\treturn nil, err",
+		Name: "lost at a hand-off: who was let in is still on the way", Tests: "TestHandoffUnderLoad", File: "entities.go",
+		Old: "box := l.box.Load() // before it looks, see mailbox\n\t\tif err := e.admits(slot); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		New: "if err := e.admits(slot); err != nil { return err }\nif bug() { jitter() }\nbox := l.box.Load()\n",
+	},
+	{
+		Name: "lost at a hand-off: a mailbox is passed over", Tests: "TestHandoffsThatGiveUpLoseNothing", File: "lane.go",
+		Old: "l.boxes = l.boxes[1:]\n",
+		New: "if l.boxes = l.boxes[1:]; bug() { l.boxes = l.boxes[len(l.boxes)-1:] }\n",
+	},
+	{
+		Name: "a stuck lane is given a mailbox by each hand-off", Tests: "TestHandoffsThatGiveUpLoseNothing", File: "lane.go",
+		Old: "range boxes[:last] {",
+		New: "range boxes[:last] { if bug() { break }",
+	},
+	{
+		Name: "a new mailbox refuses those who waited for the old one", Tests: "TestSendersOfOtherSlotsAreNotRefused", File: "entities.go",
+		Old: "if err := box.Put(ctx, v); !replaced(err) {",
+		New: "if err := box.Put(ctx, v); !replaced(err) || bug() {",
+	},
+	{
+		Name: "a new mailbox refuses a batch", Tests: "TestSendersOfOtherSlotsAreNotRefused", File: "sender.go",
+		Old: "if !replaced(err) {",
+		New: "if !replaced(err) || bug() {",
+	},
+	{
+		Name: "an answer that comes too late is taken for another", Tests: "TestLateAnswersAreSeenByNobody", File: "ask.go",
+		Old: "if c.abandon() {\n",
+		New: "if c.abandon() {\n if bug() { c.release() }\n",
 	},
 	{
 		Name: "a state stays behind when its slot moves", Tests: "TestHandoffWaitsForAllThatWasAccepted", File: "entities.go",
@@ -27,12 +52,12 @@ var mutants = []planted.Bug{
 	{
 		Name: "a slot is owned before its states are there", Tests: "TestAdoptedSlotsOpenWithTheirStates", File: "entities.go",
 		Old: "// Nothing ends this context, so there is no error.\n",
-		New: "if bug() { e.slots[s].Store(true) }\n",
+		New: "if bug() { e.owned.add(int(s)) }\n",
 	},
 	{
 		Name: "a key runs in two lanes after a swap", Tests: "TestAKeyHasOneStateWhoeverSends", File: "lane.go",
-		Old: "to := l.e.lane(slot)\n",
-		New: "to := l.e.lane(slot)\n\tif bug() { to = l }\n",
+		Old: "to := l.e.lane(l.e.cfg.slot(v.hash))\n",
+		New: "to := l.e.lane(l.e.cfg.slot(v.hash))\n\tif bug() { to = l }\n",
 	},
 	{
 		Name: "a batch buffer is filled while it is served", Tests: "TestTurnsMaySendMoreThanTheyGet", File: "lane.go",
@@ -41,13 +66,13 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "what went in of a batch is sent again", Tests: "TestPanicsAndPartialBatches", File: "sender.go",
-		Old: "rest := copy(b, kept[n:])",
-		New: "if bug() { n = 0 }; rest := copy(b, kept[n:])",
+		Old: "left = left[n:]\n",
+		New: "if !bug() { left = left[n:] }\n",
 	},
 	{
 		Name: "a batch is not asked again whether its slots are owned", Tests: "TestBatchMeetsASlotThatHasGone", File: "sender.go",
-		Old: "if s.e.refusals.Load() == s.since[lane] {",
-		New: "if s.e.refusals.Load() == s.since[lane] || bug() {",
+		Old: "n != s.since[lane] {",
+		New: "n != s.since[lane] && !bug() {",
 	},
 	{
 		Name: "a panic costs those behind it", Tests: "TestPanicsAndPartialBatches", File: "lane.go",
@@ -66,8 +91,8 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "lost wake-up: what a timer sends does not wake the lane", Tests: "TestTimersAndForget", File: "lane.go",
-		Old: "if wake {",
-		New: "if wake && !bug() {",
+		Old: "wake = l.asleep\n",
+		New: "wake = l.asleep && !bug()\n",
 	},
 }
 

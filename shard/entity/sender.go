@@ -64,38 +64,48 @@ func (s *Sender[S, M]) Flush(ctx context.Context) error {
 	return errs
 }
 
-func (s *Sender[S, M]) flush(ctx context.Context, lane int) error {
+func (s *Sender[S, M]) flush(ctx context.Context, lane int) (err error) {
 	l, b := s.e.lanes[lane], s.batches[lane]
-	side := l.gate.enter()
 	var unsent *Unsent[M]
-	kept, check := b, b
-	if s.e.refusals.Load() == s.since[lane] {
-		check = nil // what was admitted still is
-	}
-	for i := range check {
-		err := s.e.admits(s.e.cfg.slot(b[i].hash))
-		switch {
-		case err != nil && unsent == nil:
-			unsent, kept = &Unsent[M]{Err: err}, b[:i]
-			fallthrough
-		case err != nil:
-			unsent.Messages = append(unsent.Messages, Message[M]{b[i].key, b[i].msg})
-		case unsent != nil:
-			kept = append(kept, b[i])
+	left := b
+	for len(left) > 0 {
+		box := l.box.Load() // before it looks, see mailbox
+		if n := s.e.refusals.Load(); n != s.since[lane] {
+			s.since[lane] = n
+			left, unsent = s.sift(left, unsent)
+		} // else what was admitted still is
+		var n int
+		n, err = box.PutAll(ctx, left)
+		left = left[n:]
+		if !replaced(err) {
+			break
 		}
+		err = nil
 	}
-	n, err := 0, error(nil)
-	if len(kept) > 0 {
-		n, err = l.box.PutAll(ctx, kept)
-	}
-	l.gate.leave(side)
-	rest := copy(b, kept[n:])
+	rest := copy(b, left)
 	clear(b[rest:])
 	s.batches[lane] = b[:rest]
 	if unsent != nil {
 		return errors.Join(unsent, err)
 	}
 	return err
+}
+
+// sift takes out of a batch what is not admitted any more.
+func (s *Sender[S, M]) sift(b []envelope[S, M], unsent *Unsent[M]) ([]envelope[S, M], *Unsent[M]) {
+	kept := b[:0]
+	for _, v := range b {
+		err := s.e.admits(s.e.cfg.slot(v.hash))
+		if err == nil {
+			kept = append(kept, v)
+			continue
+		}
+		if unsent == nil {
+			unsent = &Unsent[M]{Err: err}
+		}
+		unsent.Messages = append(unsent.Messages, Message[M]{v.key, v.msg})
+	}
+	return kept, unsent
 }
 
 // Message is a message with its key.

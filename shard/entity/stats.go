@@ -35,12 +35,17 @@ func (e *Entities[S, M]) Stats() Stats {
 	for _, l := range e.lanes {
 		l.mu.Lock()
 		s.Lanes = append(s.Lanes, LaneStats{
-			Depth: l.box.Stats().Len, Inner: len(l.inner), Keys: int(l.keys.Load()), Handled: l.handled.Load(),
+			Inner: len(l.inner), Keys: int(l.keys.Load()), Handled: l.handled.Load(),
 		})
+		for _, box := range l.boxes {
+			s.Lanes[len(s.Lanes)-1].Depth += box.Stats().Len
+		}
 		s.Slowest = append(s.Slowest, l.slow...)
 		l.mu.Unlock()
 	}
-	slices.SortFunc(s.Slowest, func(a, b Slow) int { return cmp.Or(cmp.Compare(b.Took, a.Took), cmp.Compare(a.Key, b.Key)) })
-	s.Slowest = s.Slowest[:min(len(s.Slowest), 8)]
+	slices.SortFunc(s.Slowest, slower)
+	s.Slowest = s.Slowest[:min(len(s.Slowest), slowest)]
 	return s
 }
+
+func slower(a, b Slow) int { return cmp.Or(cmp.Compare(b.Took, a.Took), cmp.Compare(a.Key, b.Key)) }
