@@ -9,8 +9,11 @@ import (
 
 // Answer is what a [Question] leads to at the replica that is asked.
 type Answer struct {
-	// Patch is for the asker: what it lacks, as far as this question tells.
-	Patch Delta
+	// Patch is for the asker: what it lacks, as far as this question tells, in deltas that fit a message
+	// each. They may be merged in any order.
+	Patch []Delta
+	// More tells that Patch is not all of it. What the asker asks when it has Patch leads to the rest.
+	More bool
 	// Over is for the replica that is asked, to be learned: events that live here and are over there.
 	Over Delta
 	// Questions are for the asker, to be answered by it: where the two differ in what is over.
@@ -126,12 +129,15 @@ func (s *Store) Questions(size int) []Question {
 }
 
 // Answer answers a question of another replica: what of its state is missing there, what is over
-// there, and what to compare next, in questions of at most size bytes each. It changes nothing.
+// there, and what to compare next. Deltas and questions are of at most size bytes each (a delta may
+// exceed it if it tells of one event), and there are no more deltas once they come to most bytes, so that
+// a whole state is neither written nor held at once: who lacks it asks again. It changes nothing.
 //
 // Two replicas are equal after each has asked the other and all questions that followed were
 // answered; for a million events these are at most five messages one after the other.
-// O(what differs), and O(live events) of each replica of whose events any is over at one side only.
-func (s *Store) Answer(q Question, size int) (a Answer) {
+// O(what is told of what differs), and O(live events) of each replica of whose events the asker lacks some,
+// or of which any is over at one side only.
+func (s *Store) Answer(q Question, size, most int) (a Answer) {
 	if q.IsZero() {
 		return a
 	}
@@ -140,33 +146,40 @@ func (s *Store) Answer(q Question, size int) (a Answer) {
 		panic("crdt: internal error: a checked question is unreadable: " + err.Error())
 	}
 	w := questioner{size: max(size, minQuestion)}
-	var patch, over []part
+	var fresh, gone, over []part
 	for i := range in.lanes {
 		j, ok := s.byID[in.lanes[i].id]
 		if !ok {
 			a.Lacks = true
 			continue
 		}
-		p, o := part{lane: j}, part{lane: j}
+		f, g, o := part{lane: j}, part{lane: j}, part{lane: j}
 		for k := range in.lanes[i].entries {
-			s.lanes[j].answer(&a, &w, &in.lanes[i].entries[k], &p, &o)
+			s.lanes[j].answer(&a, &w, &in.lanes[i].entries[k], &f.seen, &g.seen, &o.seen)
 		}
 		s.leaveTallies(&w, &o)
-		patch, over = append(patch, p), append(over, o)
+		fresh, gone, over = append(fresh, f), append(gone, g), append(over, o)
 	}
 	if in.cover {
 		for i := range s.lanes {
 			if l := &s.lanes[i]; in.from <= l.id && l.id <= in.to && !in.has(l.id) {
-				p := part{lane: i}
-				p.tell(l, l.seen)
-				patch = append(patch, p)
+				fresh = append(fresh, part{lane: i, seen: l.seen})
 			}
 		}
 	}
 	if w.n+w.count > 0 {
 		w.end(0)
 	}
-	a.Patch, a.Over, a.Questions = s.encoder.encode(s, patch), s.encoder.encode(s, over), w.out
+	a.Over, a.Questions = s.encoder.encode(s, over), w.out
+	if most <= 0 {
+		a.More = slices.ContainsFunc(append(fresh, gone...), func(p part) bool { return !p.seen.IsEmpty() })
+		return a
+	}
+	told := 0
+	a.More = s.split(fresh, gone, size, func(d Delta) bool {
+		a.Patch, told = append(a.Patch, d), told+d.Len()
+		return told < most
+	})
 	return a
 }
 
@@ -190,18 +203,9 @@ func (s *Store) leaveTallies(w *questioner, o *part) {
 	}
 }
 
-// tell adds events with what lives of them.
-func (p *part) tell(l *lane, events interval.Set) {
-	for _, r := range events.Runs() {
-		if sp := (span{l.find(r.Lo, 0), l.find(r.Hi+1, 0)}); sp.from < sp.to {
-			p.spans = append(p.spans, sp)
-		}
-	}
-	p.seen.Merge(events)
-}
-
-// answer answers one entry: p is what to tell the asker, o what it told of events that are over.
-func (l *lane) answer(a *Answer, w *questioner, e *entry, p, o *part) {
+// answer answers one entry: fresh is what the asker has not seen, gone what it has seen and is over here,
+// and over what it told of events that are over there.
+func (l *lane) answer(a *Answer, w *questioner, e *entry, fresh, gone, over *interval.Set) {
 	common := intersection(l.seen, e.ctx)
 	all := common.Equal(e.ctx)
 	a.Lacks = a.Lacks || !all
@@ -211,7 +215,7 @@ func (l *lane) answer(a *Answer, w *questioner, e *entry, p, o *part) {
 		if e.lo > 1 || e.hi < maxSeq {
 			mine = intersection(mine, interval.Of(interval.Range{Lo: e.lo, Hi: e.hi}))
 		}
-		p.tell(l, mine.Minus(e.ctx))
+		fresh.Merge(mine.Minus(e.ctx))
 		switch {
 		case common.IsEmpty():
 		case !all:
@@ -237,8 +241,8 @@ func (l *lane) answer(a *Answer, w *questioner, e *entry, p, o *part) {
 		}
 	case formRuns, formBitmap:
 		live, _ := l.liveOf(common, int(^uint(0)>>1))
-		o.seen.Merge(live.Minus(e.live))
+		over.Merge(live.Minus(e.live))
 		theirs := intersection(e.live, common)
-		p.seen.Merge(theirs.Minus(live))
+		gone.Merge(theirs.Minus(live))
 	}
 }

@@ -169,9 +169,11 @@ func (w *tallyWorld) ask(i, j int) error {
 	for range 8 {
 		var next []Question
 		for _, q := range qs {
-			a := w.hosts[asked].store.Answer(q, 1<<10)
-			if err := w.merge(asker, a.Patch, both); err != nil {
-				return err
+			a := w.hosts[asked].store.Answer(q, 1<<10, 1<<20)
+			for _, d := range a.Patch {
+				if err := w.merge(asker, d, both); err != nil {
+					return err
+				}
 			}
 			if err := w.merge(asked, a.Over, both); err != nil {
 				return err
@@ -561,10 +563,12 @@ func TestQuestionsDoNotEndWhatWasFused(t *testing.T) {
 	for len(qs) > 0 {
 		var next []Question
 		for _, q := range qs {
-			answer := asked.Answer(q, 1<<10)
-			_, err := asker.Merge(answer.Patch)
-			require.NoError(t, err)
-			_, err = asked.Merge(answer.Over)
+			answer := asked.Answer(q, 1<<10, 1<<20)
+			for _, d := range answer.Patch {
+				_, err := asker.Merge(d)
+				require.NoError(t, err)
+			}
+			_, err := asked.Merge(answer.Over)
 			require.NoError(t, err)
 			next = append(next, answer.Questions...)
 		}

@@ -127,7 +127,8 @@ func (d Delta) Split(size int) iter.Seq[Delta] {
 			return
 		}
 		s := bare(d)
-		s.split(s.fullParts(), size, yield)
+		live, over := s.halves(s.fullParts())
+		s.split(live, over, size, yield)
 	}
 }
 

@@ -192,10 +192,13 @@ func ExampleQuestion() {
 	var converse func(asked, asker *crdt.Set[int], qs []crdt.Question)
 	converse = func(asked, asker *crdt.Set[int], qs []crdt.Question) {
 		for _, q := range qs {
-			ans := asked.Store().Answer(q, 64<<10)
-			bytes += q.Len() + ans.Patch.Len()
+			ans := asked.Store().Answer(q, 64<<10, 4<<20)
+			bytes += q.Len()
 			asked.Merge(ans.Over)
-			asker.Merge(ans.Patch)
+			for _, d := range ans.Patch {
+				bytes += d.Len()
+				asker.Merge(d)
+			}
 			converse(asker, asked, ans.Questions)
 		}
 	}

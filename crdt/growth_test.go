@@ -106,6 +106,149 @@ func TestAHugeDeltaInFrames(t *testing.T) {
 	require.True(t, slices.Equal(d.b, half.State().b))
 }
 
+// Frames that name long places, each for the sake of one short event, are not too long either.
+func TestFramesOfLongPlaces(t *testing.T) {
+	const n, frame = 400, 4 << 10
+	m := NewMap[string, *Set[int]](1)
+	m.Store().Update(func() {
+		for i := range n {
+			long := strings.Repeat("long", 50)
+			if i == 0 {
+				long = strings.Repeat("long", 900) // little has room beside it
+			}
+			m.At(long + strconv.Itoa(i)).Add(i)
+		}
+	})
+	got := NewMap[string, *Set[int]](2)
+	frames := 0
+	for f := range m.State().Split(frame) {
+		require.LessOrEqual(t, f.Len(), frame)
+		_, err := got.Merge(f)
+		require.NoError(t, err)
+		frames++
+	}
+	require.Equal(t, m.State().b, got.State().b)
+	require.Less(t, frames, m.State().Len()*5/4/frame+2)
+}
+
+// Frames of little from each of many replicas are as few as if it were from one: what lives and what is
+// over, what many have done and what one has.
+func TestFramesOfManyReplicas(t *testing.T) {
+	const replicas, frame = 1000, 1400
+	all, watcher := NewSet[int](1<<40), NewSet[int](1<<41)
+	for i := range replicas {
+		one := NewSet[int](ReplicaID(i + 1))
+		learn(t, all, one.Add(i))
+		learn(t, all, one.Add(i+replicas))
+	}
+	whole := all.State()
+	learn(t, watcher, whole)
+	before := all.Digest()
+	fewest := func(d Delta) (ds []Delta) {
+		t.Helper()
+		for f := range d.Split(frame) {
+			require.LessOrEqual(t, f.Len(), frame)
+			ds = append(ds, f)
+		}
+		require.LessOrEqual(t, len(ds), d.Len()/(frame*9/10)+1, "%d bytes", d.Len())
+		return ds
+	}
+	got := NewSet[int](1 << 42)
+	learn(t, got, fewest(whole)...)
+	require.Equal(t, whole.b, got.State().b)
+	one := NewSet[int](1 << 45) // what lives and what is over of one replica meet in a frame
+	for i := range 900 {
+		one.Add(i % 800)
+	}
+	copied := NewSet[int](1 << 46)
+	for f := range one.State().Split(frame) {
+		learn(t, copied, rewritten(t, f))
+	}
+	require.Equal(t, one.State().b, copied.State().b)
+	all.Store().Update(func() {
+		for i := range replicas {
+			all.Remove(i) // of each replica one of its two
+		}
+	})
+	removed := all.Since(before)
+	learn(t, got, fewest(removed)...)
+	require.Equal(t, all.State().b, got.State().b)
+	both := NewSet[int](1 << 43)
+	for f := range all.State().Split(frame) { // each replica is in two: what lives comes before what is over
+		require.LessOrEqual(t, f.Len(), frame)
+		learn(t, both, f)
+	}
+	require.Equal(t, all.State().b, both.State().b)
+
+	// So are those of an answer.
+	question := watcher.Store().Questions(1 << 20)[0]
+	ans := all.Store().Answer(question, frame, 1<<20)
+	require.Empty(t, ans.Patch, "before it knows what lives there")
+	ask := func(asker, asked *Set[int]) (frames int) {
+		t.Helper()
+		for qs := asker.Store().Questions(1 << 20); len(qs) > 0; {
+			ans := asked.Store().Answer(qs[0], frame, 1<<20)
+			learn(t, asker, ans.Patch...)
+			frames += len(ans.Patch)
+			back := ans.Questions
+			for qs = qs[1:]; len(back) > 0; back = back[1:] {
+				then := asker.Store().Answer(back[0], frame, 1<<20)
+				learn(t, asker, then.Over)
+				qs = append(qs, then.Questions...)
+			}
+		}
+		return frames
+	}
+	require.LessOrEqual(t, ask(NewSet[int](1<<44), all), all.State().Len()/(frame*9/10)+1) // here not
+	ask(watcher, all)
+	require.Equal(t, all.State().b, watcher.State().b)
+}
+
+// Who lacks a whole state asks for it piece by piece, and all pieces together are written once: an answer
+// costs what it tells, however much is left, and what is over leaves no gaps to ask for.
+func TestAnswersAreWrittenOnce(t *testing.T) {
+	const n, frame, most = 30_000, 8 << 10, 64 << 10
+	a := NewSet[string](1)
+	a.Store().Update(func() {
+		for i := range n {
+			a.Add("element " + strconv.Itoa(i))
+		}
+	})
+	for i := 0; i < n; i += 2 {
+		a.Add("element " + strconv.Itoa(i)) // its first event is over
+	}
+	b, bytes, asked, answers := NewSet[string](2), 0, 0, 0
+	for more := true; more; answers++ {
+		qs := b.Store().Questions(frame)
+		require.Len(t, qs, 1)
+		asked += qs[0].Len()
+		ans := a.Store().Answer(qs[0], frame, most)
+		more = ans.More
+		told := 0
+		for i, d := range ans.Patch {
+			require.LessOrEqual(t, d.Len(), frame)
+			if i%5 == answers%5 && more { // on its way it is lost: it is asked for again
+				continue
+			}
+			told += d.Len()
+			learn(t, b, d)
+		}
+		bytes += told
+		require.Less(t, told, most+frame)
+		if answers == 3 { // meanwhile the state changes
+			a.Add("more")
+			a.Remove("element 1")
+		}
+	}
+	require.False(t, a.Store().Answer(b.Store().Questions(frame)[0], frame, 0).More)
+	learn(t, b, a.Since(b.Digest()))
+	require.Equal(t, a.State().b, b.State().b)
+	require.Less(t, bytes, a.State().Len()*11/10)
+	require.Less(t, asked, answers*400, "a gap for each frame that was lost, and no more")
+	require.Empty(t, a.Store().Answer(NewSet[int](3).Store().Questions(frame)[0], frame, 0).Patch)
+	require.True(t, a.Store().Answer(NewSet[int](3).Store().Questions(frame)[0], frame, 0).More)
+}
+
 // A million re-adds, and a million elements that came and went, leave a few bytes a replica, in the
 // wire form and in memory.
 func TestWhatIsOverLeavesNothing(t *testing.T) {

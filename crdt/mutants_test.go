@@ -76,19 +76,39 @@ var mutants = []planted.Bug{
 		New: "at[0] != noSlot && at[0] != k.nodes[node] && !bug()",
 	},
 	{
-		Name: "a frame is sent though it is too long", Tests: "TestAHugeDeltaInFrames", File: "split.go",
-		Old: "if d.Len() > size && to-from > 1 {",
-		New: "if d.Len() > size && to-from > 1 && !bug() {",
+		Name: "a frame is sent though it is too long", Tests: "TestFramesOfLongPlaces", File: "split.go",
+		Old: "if d.Len() > size && atoms > 1 {",
+		New: "if d.Len() > size && atoms > 1 && !bug() {",
 	},
 	{
-		Name: "frames stay short after a long event", Tests: "TestAHugeDeltaInFrames", File: "split.go",
-		Old: "guess = min(2*guess, size)",
-		New: "if !bug() { guess = min(2*guess, size) }",
+		Name: "frames stay short after a long event", Tests: "TestFramesOfLongPlaces", File: "split.go",
+		Old: "room = min(fits,",
+		New: "if bug() { fits = min(fits, room) }; room = min(fits,",
 	},
 	{
-		Name: "what is over is in no frame", Tests: "TestAHugeDeltaInFrames", File: "split.go",
-		Old: "for runs := p.seen.Runs(); len(runs) > 0; {",
-		New: "for runs := p.seen.Runs(); len(runs) > 0 && !bug(); {",
+		Name: "what is over is in no frame", Tests: "TestAHugeDeltaInFrames", File: "delta.go",
+		Old: "s.split(live, over, size, yield)",
+		New: "if bug() { over = nil }; s.split(live, over, size, yield)",
+	},
+	{
+		Name: "each replica's events have a frame of their own", Tests: "TestFramesOfManyReplicas", File: "split.go",
+		Old: "if atoms > 0 && holds+laneBytes+runBytes > room {",
+		New: "if atoms > 0 && (holds+laneBytes+runBytes > room || bug()) {",
+	},
+	{
+		Name: "a replica's events of both kinds are told apart in one frame", Tests: "TestFramesOfManyReplicas", File: "split.go",
+		Old: "if c.list > list {",
+		New: "if c.list > list && !bug() {",
+	},
+	{
+		Name: "an answer is all there is", Tests: "TestAnswersAreWrittenOnce", File: "answer.go",
+		Old: "return told < most",
+		New: "return told < most || bug()",
+	},
+	{
+		Name: "what was over before it was asked for is told last", Tests: "TestAnswersAreWrittenOnce", File: "answer.go",
+		Old: "	a.More = s.split(fresh, gone, size,",
+		New: "	if bug() { for i := range fresh { f := &fresh[i]; f.spans = []span{{0, len(s.lanes[f.lane].seqs)}}; live, over := s.halves([]part{*f}); for j := range live { live[j].seen = intersection(live[j].seen, f.seen) }; f.seen, gone = live[0].seen, append(gone, over...) } }\n\ta.More = s.split(fresh, gone, size,",
 	},
 	{
 		Name: "replaced dots stay in the lane", Tests: "TestWhatIsOverLeavesNothing", File: "lane.go",

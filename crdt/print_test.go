@@ -35,13 +35,13 @@ func TestRangesThatAddUpToTheSame(t *testing.T) {
 	for range 2 { // each asks the other
 		queue := a.Store().Questions(size)
 		for ; len(queue) > 0; queue = queue[1:] {
-			ans := b.Store().Answer(queue[0], size)
-			learn(t, a, ans.Patch)
+			ans := b.Store().Answer(queue[0], size, 1<<20)
+			learn(t, a, ans.Patch...)
 			learn(t, b, ans.Over)
 			for _, q := range ans.Questions {
-				back := a.Store().Answer(q, size)
+				back := a.Store().Answer(q, size, 1<<20)
 				learn(t, a, back.Over)
-				learn(t, b, back.Patch)
+				learn(t, b, back.Patch...)
 				queue = append(queue, back.Questions...)
 			}
 		}
@@ -51,8 +51,10 @@ func TestRangesThatAddUpToTheSame(t *testing.T) {
 	require.Equal(t, a.State(), b.State())
 }
 
-func learn(t *testing.T, s *Set[int], d Delta) {
+func learn[E comparable](t *testing.T, s *Set[E], ds ...Delta) {
 	t.Helper()
-	_, err := s.Merge(d)
-	require.NoError(t, err)
+	for _, d := range ds {
+		_, err := s.Merge(d)
+		require.NoError(t, err)
+	}
 }

@@ -2,6 +2,7 @@ package crdt_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"testing"
 
@@ -47,11 +48,12 @@ func resync(t require.TestingT, a, b *crdt.Store, size int) (n talk) {
 				raw, _ := l.question.MarshalBinary()
 				var q crdt.Question
 				require.NoError(t, q.UnmarshalBinary(raw))
-				ans := s.Answer(q, size)
+				ans := s.Answer(q, size, math.MaxInt)
+				require.False(t, ans.More)
 				_, err = s.Merge(ans.Over)
 				require.NoError(t, err)
-				if !ans.Patch.IsZero() {
-					to[1-at] = append(to[1-at], letter{patch: ans.Patch})
+				for _, d := range ans.Patch {
+					to[1-at] = append(to[1-at], letter{patch: d})
 				}
 				for _, q := range ans.Questions {
 					to[1-at] = append(to[1-at], letter{question: q})
@@ -190,7 +192,7 @@ func FuzzQuestion(f *testing.F) {
 	_, _ = c.Merge(b.State())
 	b.Remove(7, 8, 2000)
 	for qs := b.Store().Questions(1000); len(qs) > 0; {
-		ans := c.Store().Answer(qs[0], 1000)
+		ans := c.Store().Answer(qs[0], 1000, 1<<20)
 		for _, q := range ans.Questions {
 			raw, _ := q.MarshalBinary()
 			f.Add(raw)
@@ -205,7 +207,7 @@ func FuzzQuestion(f *testing.F) {
 		}
 		for _, s := range []*crdt.Store{example(), b.Store(), c.Store()} {
 			before := s.Fingerprint()
-			ans := s.Answer(q, 0)
+			ans := s.Answer(q, 0, 1<<20)
 			require.Equal(t, before, s.Fingerprint())
 			_, err := s.Learn(ans.Over)
 			require.NoError(t, err)

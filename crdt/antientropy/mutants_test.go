@@ -70,8 +70,23 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "an answer is longer than a frame", Tests: "TestNewcomerGetsEverything", File: "resync.go",
-		Old: "for piece := range patch.Split(n.cfg.MaxFrame - overhead) {",
-		New: "most := n.cfg.MaxFrame - overhead; if bug() { most *= 10 }; for piece := range patch.Split(most) {",
+		Old: "State.Answer(q, n.cfg.MaxFrame-overhead,",
+		New: "State.Answer(q, n.cfg.MaxFrame*map[bool]int{false: 1, true: 10}[bug()]-overhead,",
+	},
+	{
+		Name: "an answer is all that lacks, however much", Tests: "TestFirstSyncWritesTheStateOnce", File: "resync.go",
+		Old: "n.cfg.BufferBytes-p.answered)",
+		New: "n.cfg.BufferBytes-p.answered+map[bool]int{true: 1 << 30}[bug()])",
+	},
+	{
+		Name: "who asks often is answered as often", Tests: "TestWhoAsksOftenWaits", File: "resync.go",
+		Old: "p.answered += d.Len()",
+		New: "if !bug() { p.answered += d.Len() }",
+	},
+	{
+		Name: "who asks often is not answered again", Tests: "TestFirstSyncWritesTheStateOnce", File: "node.go",
+		Old: "p.answered = 0",
+		New: "if !bug() { p.answered = 0 }",
 	},
 	{
 		Name: "who is gone for ever is let in again", Tests: "TestRetiredReplicaIsRefused", File: "peer.go",

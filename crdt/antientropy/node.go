@@ -13,10 +13,11 @@ import (
 type State interface {
 	// Learn takes in a delta and returns what of it was new.
 	Learn(crdt.Delta) (fresh crdt.Delta, err error)
-	// Questions asks for all that lacks here; Answer answers a question. No question is longer than
-	// size.
+	// Questions asks for all that lacks here, in questions of at most size bytes.
 	Questions(size int) []crdt.Question
-	Answer(q crdt.Question, size int) crdt.Answer
+	// Answer answers a question, in deltas and questions of at most size bytes each, and no more deltas
+	// than of about most bytes together.
+	Answer(q crdt.Question, size, most int) crdt.Answer
 	// Context returns what was seen.
 	Context() crdt.Digest
 	Fingerprint() uint64
@@ -309,6 +310,9 @@ func (n *Node) Advance(rd Ready) {
 	n.out = without(n.out, len(rd.Messages))
 	n.changes = without(n.changes, len(rd.Changes))
 	n.done = without(n.done, len(rd.Done))
+	for _, p := range n.peers {
+		p.answered = 0
+	}
 }
 
 // without returns a list without its first entries.

@@ -380,6 +380,88 @@ func TestNewcomerGetsEverything(t *testing.T) {
 	require.LessOrEqual(t, c.maxSize, 2000)
 }
 
+// written counts what is written to answer questions.
+type written struct {
+	*crdt.Store
+	deltas, bytes, most int
+}
+
+func (w *written) Answer(q crdt.Question, size, most int) crdt.Answer {
+	ans := w.Store.Answer(q, size, most)
+	bytes := 0
+	for _, d := range ans.Patch {
+		w.deltas, bytes = w.deltas+1, bytes+d.Len()
+	}
+	w.bytes, w.most = w.bytes+bytes, max(w.most, bytes)
+	return ans
+}
+
+// A newcomer's first sync writes the state once, in the frames that are sent, and holds no more of them
+// than BufferBytes; what is lost on the way is written again, and nothing else. Meanwhile the state changes.
+func TestFirstSyncWritesTheStateOnce(t *testing.T) {
+	const n, frame, buffer = 40_000, 4 << 10, 16 << 10
+	for _, loss := range []float64{0, 0.05} {
+		cfg := antientropy.Config{MaxFrame: frame, BufferBytes: buffer, ProbeTicks: 1000}
+		c := newCluster(t, 0, 1, cfg, everybody)
+		for _, id := range []crdt.ReplicaID{1, 2} {
+			c.start(id, uint64(id), cfg)
+		}
+		counted := &written{Store: c.sets[1].Store()}
+		c.nodes[1].Stop()
+		cfg.Self, cfg.State, cfg.Seed = 1, counted, 5
+		c.nodes[1] = antientropy.NewNode(cfg)
+		c.sets[1].Store().Update(func() {
+			for i := range n {
+				c.add(1, i)
+			}
+		})
+		for i := range n / 2 {
+			c.add(1, 2*i) // again: as many events are over as live
+		}
+		c.collect()
+		c.nodes[1].AddPeer(2)
+		c.nodes[2].AddPeer(1)
+		c.loss = loss
+		for i := 0; i < 20; i++ {
+			c.tick()
+			c.add(1, n+i)
+			c.remove(1, i)
+			require.LessOrEqual(t, counted.most, buffer+frame)
+		}
+		ticks := c.settle(1000)
+		whole := c.sets[1].State().Len()
+		t.Logf("loss %v: a state of %d bytes; %d bytes in %d frames, %d ticks", loss, whole, counted.bytes, counted.deltas, 20+ticks)
+		require.Greater(t, whole, 10*buffer, "in many answers")
+		require.Less(t, float64(counted.bytes), (1.05+2*loss)*float64(whole))
+		require.Less(t, counted.deltas, counted.bytes*11/10/frame+ticks)
+	}
+}
+
+// Who asks again and again is not answered more than BufferBytes at once, and goes without nothing.
+func TestWhoAsksOftenWaits(t *testing.T) {
+	const frame, buffer = 1 << 10, 8 << 10
+	cfg := antientropy.Config{MaxFrame: frame, BufferBytes: buffer}
+	c := newCluster(t, 2, 1, cfg, func(int, int) bool { return false })
+	for i := range 10_000 {
+		c.add(1, i)
+	}
+	c.nodes[1].AddPeer(2)
+	c.nodes[2].AddPeer(1)
+	c.nodes[1].Advance(c.nodes[1].Ready())
+	asking := c.nodes[2].Ready()
+	for range 100 {
+		for _, e := range asking.Messages {
+			require.NoError(t, c.nodes[1].Step(2, e.Message))
+		}
+	}
+	held := 0
+	for _, e := range c.nodes[1].Ready().Messages {
+		held += len(e.Message)
+	}
+	require.Less(t, held, 2*buffer)
+	c.settle(100)
+}
+
 func TestPersistIsWhatChanged(t *testing.T) {
 	c := newCluster(t, 2, 1, antientropy.Config{}, everybody)
 	c.add(1, 5)

@@ -45,36 +45,45 @@ func (n *Node) ask(p *peer, q crdt.Question, first bool) {
 
 // question answers one.
 func (n *Node) question(p *peer, m *message) error {
-	ans := n.cfg.State.Answer(m.question, n.cfg.MaxFrame-overhead)
-	if err := n.learn(p, ans.Over); err != nil {
+	ans, err := n.answerTo(p, m.question)
+	if err != nil {
 		return err
 	}
 	if ans.Lacks && p.resync == nil && !n.told(p) {
 		p.askPending = true
 	}
-	n.reply(p, m.token, ans.Patch, ans.Questions)
+	n.reply(p, m.token, ans)
 	return nil
+}
+
+// answerTo answers a question of a peer, and takes in what it tells. What a peer is told is written as it
+// asks for it, so much at a time: a whole state is never held, and what is told twice is what was lost.
+// Nothing is remembered of who has got how far: what it asks next tells.
+func (n *Node) answerTo(p *peer, q crdt.Question) (crdt.Answer, error) {
+	ans := n.cfg.State.Answer(q, n.cfg.MaxFrame-overhead, n.cfg.BufferBytes-p.answered)
+	for _, d := range ans.Patch {
+		p.answered += d.Len()
+	}
+	return ans, n.learn(p, ans.Over)
 }
 
 // told reports whether all that a peer has and that lacks here is on its way, in its log.
 func (n *Node) told(p *peer) bool { return p.complete && !n.cfg.Mesh }
 
 // reply sends what a question of the peer led to. Token 0 is for what it did not ask.
-func (n *Node) reply(p *peer, token uint64, patch crdt.Delta, questions []crdt.Question) {
+func (n *Node) reply(p *peer, token uint64, ans crdt.Answer) {
 	var out []message
-	size := 0
-	for piece := range patch.Split(n.cfg.MaxFrame - overhead) {
-		if size += piece.Len(); size > n.cfg.BufferBytes && len(out) > 0 {
-			out[0].flags |= flagMore // it asks for the rest when it has this
-			break
-		}
-		out = append(out, message{delta: piece})
+	for _, d := range ans.Patch {
+		out = append(out, message{delta: d})
 	}
-	for _, q := range questions {
+	for _, q := range ans.Questions {
 		out = append(out, message{question: q, flags: flagQuestion})
 	}
 	if len(out) == 0 && token != 0 {
 		out = append(out, message{}) // nothing lacks: that is an answer too
+	}
+	if ans.More && len(out) > 0 {
+		out[0].flags |= flagMore // it asks for the rest when it has this
 	}
 	for i := range out {
 		m := &out[i]
@@ -100,15 +109,16 @@ func (n *Node) answer(p *peer, m *message) error {
 		return nil
 	}
 	if !m.question.IsZero() {
-		ans := n.cfg.State.Answer(m.question, n.cfg.MaxFrame-overhead)
-		if err := n.learn(p, ans.Over); err != nil {
+		ans, err := n.answerTo(p, m.question)
+		if err != nil {
 			p.resync = nil
 			return err
 		}
-		n.reply(p, 0, ans.Patch, nil)
 		for _, q := range ans.Questions {
 			n.ask(p, q, false)
 		}
+		ans.Questions = nil
+		n.reply(p, 0, ans)
 	}
 	r.tick = n.tick
 	r.more = r.more || m.flags&flagMore != 0
