@@ -31,14 +31,15 @@ import (
 //
 // d is a delta of this store. What it took the place of is known if it is what a mutator, Update or
 // Invert of this process returned; it is no part of the wire form. Of another delta only what it made
-// is undone, and of a counter at the root nothing. Invert costs what d did.
+// is undone, and of a counter at the root nothing; of a delta that Merge would refuse for its type at
+// the root, nothing either. Invert costs what d did.
 func (s *Store) Invert(d Delta) Delta {
 	if d.IsZero() {
 		return Delta{}
 	}
 	var v view
 	if err := v.read(d.b); err != nil || v.root != s.tree.at(rootSlot).shape {
-		panic("crdt: Invert of a delta of another store")
+		return Delta{} // nothing of it can be here
 	}
 	s.begin()
 	for _, u := range s.undoings(&v, d.past) {
