@@ -268,7 +268,7 @@ func (b Balancer) check(m *Map, load []float64, limit, target float64) error {
 	}
 	for s, l := range load {
 		if !(l >= 0 && l <= math.MaxFloat64/float64(maxSlots)) {
-			return &LoadError{s, l, "must be finite and not negative"}
+			return &LoadError{s, l, "must be finite and not negative, and so must the sum of all"}
 		}
 	}
 	for _, mv := range b.InFlight {

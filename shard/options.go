@@ -32,7 +32,7 @@ type Option func(*config)
 // number of slots moves keys: clusters that grow a lot should fix it.
 func Slots(n int) Option { return func(c *config) { c.slots, c.none = n, n == 0 } }
 
-// Replicas sets how many nodes own each slot, 1 by default. They are distinct nodes, spread over
+// Replicas sets how many nodes own each slot, from 1, the default, to 255. They are distinct nodes, spread over
 // the zones as evenly as the zones allow, level by level. Where there are fewer nodes than
 // replicas, each slot is owned by all the nodes; see [Strict].
 func Replicas(r int) Option { return func(c *config) { c.replicas = r } }
@@ -41,10 +41,10 @@ func Replicas(r int) Option { return func(c *config) { c.replicas = r } }
 // level, than replicas.
 func Strict() Option { return func(c *config) { c.strict = true } }
 
-// Slack sets how far from its fair share of the slots a node may be, 0.05 by default: no node
-// holds more than 1+eps times its share nor less than 1-2·eps times its share, both rounded so as
-// to leave room for whole slots. 0 is perfectly even, at the cost of about 40 % more moves
-// when nodes change.
+// Slack sets how far from its fair share of the slots a node may be, from 0 to 1, 0.05 by default: no
+// node holds more than 1+eps times its share, nor less than 1-2·eps times its share. Both are rounded
+// down to whole slots, but a share that is no whole number may be rounded up. 0 is perfectly even, at
+// the cost of about 40 % more moves when nodes change.
 func Slack(eps float64) Option { return func(c *config) { c.slack = eps } }
 
 // Seed sets the seed of all hashing, 0 by default.

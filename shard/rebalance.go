@@ -25,6 +25,7 @@ func (m *Map) Rebalance(nodes []Node, opts ...Option) (*Map, Plan) {
 	r.fill()
 	r.shed()
 	r.pull()
+	r.keepRanks(m)
 	next := newMap(r.nodes, r.cfg, m.slots, r.table)
 	plan := Diff(m, next)
 	plan.Lower = r.least()
@@ -109,8 +110,8 @@ func bounds(share uint64, slack float64, slots int) (low, high int) {
 	return low, min(high, slots)
 }
 
-// adopt takes over the old table as far as it can stay, and counts what must move at least.
-func (r *rebalance) adopt(m *Map) {
+// indexes returns, for each node of the old map, its index in the new one, or nobody.
+func (r *rebalance) indexes(m *Map) []uint16 {
 	to := make([]uint16, len(m.nodes))
 	for i, j := 0, 0; i < len(to); i++ {
 		for j < len(r.nodes) && r.nodes[j].ID < m.nodes[i].ID {
@@ -121,6 +122,12 @@ func (r *rebalance) adopt(m *Map) {
 			to[i] = uint16(j)
 		}
 	}
+	return to
+}
+
+// adopt takes over the old table as far as it can stay, and counts what must move at least.
+func (r *rebalance) adopt(m *Map) {
+	to := r.indexes(m)
 	r.table = make([]uint16, r.slots*r.replicas)
 	before := make([]int, len(r.nodes)) // what each holds before zones take any away
 	vacant, torn := 0, 0
@@ -304,6 +311,29 @@ func (r *rebalance) pull() {
 				if to, need := r.neediest(i); need > poor {
 					r.put(i, to)
 					missing--
+				}
+			}
+		}
+	}
+}
+
+// keepRanks puts who stays an owner of a slot back to the rank that it had, which others may have taken
+// meanwhile: so the moves alone, each to the rank of who goes, lead to the same table.
+func (r *rebalance) keepRanks(m *Map) {
+	if m.replicas != r.replicas {
+		return // ranks come or go
+	}
+	to := r.indexes(m)
+	for s := range r.slots {
+		for at := s; at < len(r.table); at += r.slots {
+			was := to[m.owners[at]]
+			if was == nobody || was == r.table[at] {
+				continue
+			}
+			for i := s; i < len(r.table); i += r.slots {
+				if r.table[i] == was {
+					r.table[at], r.table[i] = was, r.table[at]
+					break
 				}
 			}
 		}

@@ -209,7 +209,8 @@ func TestRebalanceInZonesIsNearTheBound(t *testing.T) {
 	}
 }
 
-// Applied whole, a plan gives the new map; applied wave by wave, the same owners of every slot.
+// Applied whole, a plan gives the new map; applied wave by wave, the same owners of every slot, each at
+// its rank.
 func TestApply(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, next, plan := drawRebalance(t, rapid.IntRange(1, 3).Draw(t, "replicas"))
@@ -230,6 +231,9 @@ func TestApply(t *testing.T) {
 		}
 		if m.replicas == next.replicas {
 			require.Empty(t, Diff(step, next).Moves)
+			for i, n := range next.owners {
+				require.Equal(t, next.nodes[n].ID, step.nodes[step.owners[i]].ID)
+			}
 		}
 	})
 }
