@@ -38,27 +38,32 @@ func hash[K string | []byte](key K, seed uint64) uint64 {
 	switch {
 	case n > 16:
 		// 48 bytes a round in three lanes, so that the multiplications overlap.
-		i := 0
-		if n > 48 {
+		rest := key
+		if len(rest) > 48 {
 			s1, s2 := seed^k1, seed^k2
-			for ; n-i > 48; i += 48 {
-				seed = fold(le64(key, i)^k0, le64(key, i+8)^seed)
-				s1 = fold(le64(key, i+16)^k1, le64(key, i+24)^s1)
-				s2 = fold(le64(key, i+32)^k2, le64(key, i+40)^s2)
+			for ; len(rest) > 48; rest = rest[48:] {
+				seed = fold(le64(rest, 0)^k0, le64(rest, 8)^seed)
+				s1 = fold(le64(rest, 16)^k1, le64(rest, 24)^s1)
+				s2 = fold(le64(rest, 32)^k2, le64(rest, 40)^s2)
 			}
 			// Rotations keep equal lanes from canceling each other.
 			seed ^= bits.RotateLeft64(s1, 21) ^ bits.RotateLeft64(s2, 42)
 		}
-		for ; n-i > 16; i += 16 {
-			seed = fold(le64(key, i)^k0, le64(key, i+8)^seed)
+		for ; len(rest) > 16; rest = rest[16:] {
+			seed = fold(le64(rest, 0)^k0, le64(rest, 8)^seed)
 		}
-		a, b = le64(key, n-16), le64(key, n-8)
+		rest = key[n-16:]
+		a, b = le64(rest, 0), le64(rest, 8)
 	case n >= 8:
 		a, b = le64(key, 0), le64(key, n-8)
 	case n >= 4:
 		a, b = le32(key, 0), le32(key, n-4)
 	case n > 0:
-		a = uint64(key[0])<<16 | uint64(key[n>>1])<<8 | uint64(key[n-1])
+		second := key[0]
+		if n > 1 {
+			second = key[1]
+		}
+		a = uint64(key[0])<<16 | uint64(second)<<8 | uint64(key[n-1])
 	}
 	hi, lo := bits.Mul64(a^k0, b^seed)
 	return fold(lo^k1^uint64(n), hi^k2)
