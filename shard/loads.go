@@ -81,7 +81,7 @@ func (m *Map) Pick(key string, inflight *Loads, eps float64) *Node {
 	}
 	total := float64(inflight.total.Add(1)) * (1 + eps)
 	h := hash(key, m.seed)
-	slot := int(h >> 1 >> (m.shift & 63))
+	slot := int(Slot(h>>(m.shift&63)) & m.last)
 	for i := slot; i < len(m.owners); i += m.slots {
 		if n := int(m.owners[i]); inflight.take(n, total) {
 			return &m.nodes[n]
@@ -89,7 +89,7 @@ func (m *Map) Pick(key string, inflight *Loads, eps float64) *Node {
 	}
 	for range 2 * len(m.nodes) {
 		h = mix(h, k3)
-		if n := int(m.owners[h>>1>>(m.shift&63)]); inflight.take(n, total) {
+		if n := int(m.first[h>>(m.shift&63)]); inflight.take(n, total) {
 			return &m.nodes[n]
 		}
 	}

@@ -24,12 +24,14 @@ type Slot uint32
 // The zero value is not usable. A Map is safe for concurrent use; its lookups take constant time,
 // no lock and no allocation. It takes 2 bytes for each slot and replica.
 type Map struct {
-	owners []uint16 // the primary owner of each slot, then the second owners, and so on
-	shift  uint8    // of half a hash, to keep the bits that make the slot number
-	seed   uint64   // as hash wants it
-	number uint64   // the same for hashNumber
-	nodes  []Node   // in the order of their IDs
+	first  []uint16 // the first owner of each slot; of a single slot twice, as one bit of a hash chooses
+	shift  uint8    // of a hash, to keep the bits that make the slot number, but at least one
+	last   Slot
+	seed   uint64 // as hash wants it
+	number uint64 // the same for hashNumber
+	nodes  []Node // in the order of their IDs
 
+	owners      []uint16 // first, then the second owners, and so on
 	cfg         config
 	slots       int
 	replicas    int            // at most len(nodes)
@@ -73,12 +75,18 @@ func accept(nodes []Node, cfg config) error {
 
 // newMap puts a map together from its parts, which it keeps.
 func newMap(nodes []Node, cfg config, slots int, owners []uint16) *Map {
+	first, log := owners[:slots:slots], bits.Len(uint(slots-1))
+	if slots == 1 {
+		first, log = []uint16{owners[0], owners[0]}, 1
+	}
 	return &Map{
-		owners:      owners,
-		shift:       uint8(63 - bits.Len(uint(slots-1))),
+		first:       first,
+		shift:       uint8(64 - log),
+		last:        Slot(slots - 1),
 		seed:        cfg.seed ^ k3,
 		number:      cfg.seed ^ k3 ^ k1,
 		nodes:       nodes,
+		owners:      owners,
 		cfg:         cfg,
 		slots:       slots,
 		replicas:    len(owners) / slots,
@@ -90,28 +98,28 @@ func newMap(nodes []Node, cfg config, slots int, owners []uint16) *Map {
 // by string is one call, of hash.
 
 // Owner returns the first owner of key. The Node belongs to the map and must not be changed.
-func (m *Map) Owner(key string) *Node { return &m.nodes[m.owners[hash(key, m.seed)>>1>>(m.shift&63)]] }
+func (m *Map) Owner(key string) *Node { return &m.nodes[m.first[hash(key, m.seed)>>(m.shift&63)]] }
 
 // OwnerBytes is [Map.Owner] of the same bytes.
 func (m *Map) OwnerBytes(key []byte) *Node {
-	return &m.nodes[m.owners[hash(key, m.seed)>>1>>(m.shift&63)]]
+	return &m.nodes[m.first[hash(key, m.seed)>>(m.shift&63)]]
 }
 
 // OwnerUint64 returns the first owner of a numeric key. Numeric keys are hashed in their own way:
 // the owner is not that of any string.
 func (m *Map) OwnerUint64(key uint64) *Node {
-	return &m.nodes[m.owners[hashNumber(key, m.number)>>1>>(m.shift&63)]]
+	return &m.nodes[m.first[hashNumber(key, m.number)>>(m.shift&63)]]
 }
 
 // Slot returns the slot of key: the leading bits of [Hash] under the map's seed.
-func (m *Map) Slot(key string) Slot { return Slot(hash(key, m.seed) >> 1 >> (m.shift & 63)) }
+func (m *Map) Slot(key string) Slot { return Slot(hash(key, m.seed)>>(m.shift&63)) & m.last }
 
 // SlotBytes is [Map.Slot] of the same bytes.
-func (m *Map) SlotBytes(key []byte) Slot { return Slot(hash(key, m.seed) >> 1 >> (m.shift & 63)) }
+func (m *Map) SlotBytes(key []byte) Slot { return Slot(hash(key, m.seed)>>(m.shift&63)) & m.last }
 
 // SlotUint64 returns the slot of a numeric key.
 func (m *Map) SlotUint64(key uint64) Slot {
-	return Slot(hashNumber(key, m.number) >> 1 >> (m.shift & 63))
+	return Slot(hashNumber(key, m.number)>>(m.shift&63)) & m.last
 }
 
 // Owners yields the owners of a slot, the first owner first. The Nodes belong to the map.
