@@ -231,26 +231,75 @@ func TestHostileBytesAreRefused(t *testing.T) {
 	}
 }
 
-// The highest event number there is can be merged, and is the last one of its replica: no other comes
-// after it, and the replica itself says so rather than begin again.
-func TestEventNumbersAtTheCeiling(t *testing.T) {
-	last := binary.AppendUvarint([]byte{1}, 1<<62-1) // runs: the one event 2⁶²
-	last = append(last, 0)
-	b := append([]byte{0xCA, 0x1D, 1, 4, 6, 1, 0, 0, 0, 0, 0, 0, 0, 7}, last...)
-	b = append(append(b, last...), 1<<3, 0, 5, 0, 1, 'x')
+// told returns a delta in which replica 7 has made one event, of that number: the element x.
+func told(t *testing.T, seq uint64) crdt.Delta {
+	t.Helper()
+	run := append(binary.AppendUvarint([]byte{1}, seq-1), 0)
+	b := append([]byte{0xCA, 0x1D, 1, 4, 6, 1, 0, 0, 0, 0, 0, 0, 0, 7}, run...)
+	b = append(append(b, run...), 1<<3, 0, 5, 0, 1, 'x')
 	d, err := crdt.ParseDelta(sum(b), crdt.Limits{})
 	require.NoError(t, err)
+	return d
+}
+
+// The highest event number there is can be merged, and is the last one of its replica: no other comes
+// after it, and the replica itself refuses to go on, rather than begin again or do a part of what it should.
+func TestEventNumbersAtTheCeiling(t *testing.T) {
+	const ceiling = 1 << 62
 	s, own := crdt.NewSet[string](1), crdt.NewSet[string](7)
-	merge(t, s, d)
+	merge(t, s, told(t, ceiling))
 	require.Equal(t, []string{"x"}, s.Sorted())
 	merge(t, s, crdt.NewSet[string](2).Add("y"))
 	merge(t, own, s.Add("z"), s.State())
 	require.Equal(t, []string{"x", "y", "z"}, own.Sorted())
-	before := own.State()
-	require.PanicsWithValue(t, "crdt: a replica has made 2⁶² events; open the store under a new replica id", func() { own.Add("w") })
-	require.Equal(t, before, own.State())
-	merge(t, own, s.Remove("x"))
+	heard := 0
+	own.Store().OnUpdate(func(crdt.Delta) { heard++ })
+	own.Store().Observe(func(crdt.Change) { heard++ })
+	refused := func(do func() crdt.Delta) {
+		t.Helper()
+		before, digest := own.State(), own.Digest()
+		require.True(t, do().IsZero())
+		var err *crdt.ExhaustedError
+		require.ErrorAs(t, own.Store().Err(), &err)
+		require.ErrorIs(t, err, crdt.ErrExhausted)
+		require.Equal(t, crdt.ReplicaID(7), err.Replica)
+		require.Equal(t, before, own.State())
+		require.Equal(t, digest, own.Digest())
+		require.Zero(t, heard)
+	}
+	refused(func() crdt.Delta { return own.Add("w") })
+	refused(func() crdt.Delta { return own.Add("x") }) // which would have ended the event that is there
+	refused(func() crdt.Delta {
+		return own.Store().Update(func() {
+			own.Remove("y")
+			own.Add("w")
+		})
+	})
+	d, err := own.Store().TryUpdate(func() { own.Add("w") })
+	require.True(t, d.IsZero())
+	require.ErrorIs(t, err, crdt.ErrExhausted)
+	merge(t, s, own.Remove("x")) // takes no number
+	require.NoError(t, own.Store().Err())
 	require.Equal(t, []string{"y", "z"}, own.Sorted())
+	require.Equal(t, own.State(), s.State())
+	require.Positive(t, heard)
+}
+
+// An update that needs more numbers than are left takes none of them.
+func TestTheLastEventNumberIsNotHalfAnUpdate(t *testing.T) {
+	own := crdt.NewSet[string](7)
+	merge(t, own, told(t, 1<<62-1))
+	before := own.State()
+	require.True(t, own.Add("one", "two").IsZero())
+	require.ErrorIs(t, own.Store().Err(), crdt.ErrExhausted)
+	require.Equal(t, before, own.State())
+	last := own.Add("one")
+	require.NoError(t, own.Store().Err())
+	peer := crdt.NewSet[string](1)
+	merge(t, peer, last)
+	require.Equal(t, []string{"one"}, peer.Sorted())
+	require.True(t, own.Digest().Seen(crdt.Dot{Node: 7, N: 1 << 62}))
+	require.True(t, own.Add("two").IsZero())
 }
 
 func FuzzParseDelta(f *testing.F) {

@@ -17,6 +17,8 @@ var (
 	ErrSchema = errors.New("crdt: schemas differ")
 	// ErrEquivocation: one event is told in two ways, so two histories share a replica's name.
 	ErrEquivocation = errors.New("crdt: equivocation")
+	// ErrExhausted: a replica has made as many events as there are numbers for: see [Store.Err].
+	ErrExhausted = errors.New("crdt: no event numbers left")
 )
 
 // SchemaError says where two replicas' types differ. It matches [ErrSchema].
@@ -52,3 +54,16 @@ func (e *EquivocationError) Error() string {
 
 // Is reports whether target is [ErrEquivocation].
 func (e *EquivocationError) Is(target error) bool { return target == ErrEquivocation }
+
+// ExhaustedError says that a change was refused because its replica has no number left for another event.
+// Nobody counts up to 2⁶²; but who was told a lie about this replica's events may be there. It matches
+// [ErrExhausted].
+type ExhaustedError struct{ Replica ReplicaID }
+
+// Error names the replica and says what to do.
+func (e *ExhaustedError) Error() string {
+	return fmt.Sprintf("crdt: no event numbers left: replica %v has made event 2⁶²; open the store under a new replica id", e.Replica)
+}
+
+// Is reports whether target is [ErrExhausted].
+func (e *ExhaustedError) Is(target error) bool { return target == ErrExhausted }

@@ -44,17 +44,12 @@ func (s *Store) SetLog(l Log) {
 	s.log, s.refused = l, nil
 }
 
-// Err returns the [*LogError] that the last change made here was refused with, nil if it was not. For
-// a store without a log it is nil.
-func (s *Store) Err() error {
-	if s.refused == nil {
-		return nil
-	}
-	return s.refused
-}
+// Err returns why the last change made here was refused, nil if it was not: a [*LogError], or an
+// [*ExhaustedError], which nobody meets who counts honestly.
+func (s *Store) Err() error { return s.refused }
 
-// TryUpdate is [Store.Update] for a store with a log: its error is a [*LogError], and then nothing of
-// what f did is in the store. Inside an Update it is part of that, whose end tells of errors.
+// TryUpdate is [Store.Update] with an error, that of [Store.Err]; then nothing of what f did is in the
+// store. Inside an Update it is part of that, whose end tells of errors.
 func (s *Store) TryUpdate(f func()) (Delta, error) {
 	d := s.Update(f)
 	if s.tx.depth > 0 {
@@ -69,12 +64,17 @@ func (s *Store) logged(d Delta) bool {
 		return true
 	}
 	if err := s.log.Append(Delta{b: d.b}, true); err != nil {
-		s.refused = &LogError{err}
-		s.rollBack(d.past)
-		clear(s.watch.before)
+		s.refuse(&LogError{err}, d.past)
 		return false
 	}
 	return true
+}
+
+// refuse takes back the running update, which had taken away what past tells.
+func (s *Store) refuse(why error, past []byte) {
+	s.refused = why
+	s.rollBack(past)
+	clear(s.watch.before)
 }
 
 // rollBack undoes the running update as if it had never been: its events were told to nobody, so

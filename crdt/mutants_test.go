@@ -7,8 +7,8 @@ import (
 )
 
 // The mutants of what a store does once more, or in parts: it passes over what it knows, and cuts
-// what is long, and it undoes what is gone. None of them shows unless a delta is big or old. The last two are
-// of the rights of a bounded counter.
+// what is long, and it undoes what is gone. None of them shows unless a delta is big or old. The last ones are
+// of the numbers that a replica has, and of the rights of a bounded counter.
 var mutants = []planted.Bug{
 	{
 		Name: "what the log refuses is known", Tests: "TestTheRefusedIsNotKnown", File: "merge.go",
@@ -141,6 +141,11 @@ var mutants = []planted.Bug{
 		New: "if !bug() { s.tallies.fates.rollBack(s.tx.first) }",
 	},
 	{
+		Name: "the last event number goes to a part of an update", Tests: "TestTheLastEventNumberIsNotHalfAnUpdate", File: "store.go",
+		Old: "if tx.next > tx.first && tx.next-1 > maxSeq {",
+		New: "if tx.next > tx.first && (tx.next-1 > maxSeq && !bug() || tx.first > maxSeq) {",
+	},
+	{
 		Name: "a subtraction is held against the count, not against the rights", Tests: "TestBoundedCounterNeverFallsBelowZero", File: "bounded.go",
 		Old: "if have := c.Rights(); n > have {",
 		New: "if have := c.Rights(); n > have && !(bug() && n <= c.Value()) {",
@@ -155,7 +160,7 @@ var mutants = []planted.Bug{
 func TestMutantsAreKilled(t *testing.T) {
 	planted.Copy{
 		Bugs:  mutants,
-		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go"},
+		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go", "delta_test.go", "types_test.go", "norace_test.go", "race_test.go"},
 		Args:  []string{"-rapid.nofailfile"},
 	}.Kill(t)
 }

@@ -139,8 +139,7 @@ func (c *cutter) cutPart(piece *part, runs []interval.Range, room int, holds, at
 				continue
 			}
 			if !told && seq > lo {
-				told = true
-				*atoms++
+				*atoms++ // what is over before it
 			}
 			n := c.store.tree.at(at)
 			size := 1 + len(n.key)

@@ -68,7 +68,8 @@ func (s *Store) ID() ReplicaID { return s.self }
 
 // Update runs f and returns one delta of all that f did in this store: others merge all of it or
 // nothing. Changes of one counter within f become one event. Inside f, mutators return zero deltas;
-// updates may nest. f must not merge into the store. If f panics, what it did so far stays.
+// updates may nest. f must not merge into the store. If f panics, what it did so far stays. If the update is
+// refused ([Store.Err]), nothing of it stays, and the delta is zero.
 func (s *Store) Update(f func()) (d Delta) {
 	s.begin()
 	defer func() { d = s.end() }()
@@ -100,9 +101,6 @@ func (s *Store) start() {
 	}
 	s.refused = nil
 	s.tx.first = s.lanes[s.own].seen.Max() + 1
-	if s.tx.first > maxSeq {
-		panic("crdt: a replica has made 2⁶² events; open the store under a new replica id")
-	}
 	s.tx.next = s.tx.first
 }
 
@@ -116,6 +114,12 @@ func (s *Store) end() Delta {
 		return Delta{}
 	}
 	var d Delta
+	if tx.next > tx.first && tx.next-1 > maxSeq {
+		tx.removed = tx.removed[:0]
+		s.refuse(&ExhaustedError{s.self}, tx.past)
+		tx.past = tx.past[:0]
+		return d
+	}
 	s.made(&d)
 	tx.removed = tx.removed[:0]
 	if tx.past = tx.past[:0]; cap(tx.past) > 1<<16 {
@@ -210,9 +214,6 @@ func (s *Store) lane(id ReplicaID) int {
 // mint makes a new own event at a leaf.
 func (s *Store) mint(at slot, payload string) {
 	seq := s.tx.next
-	if seq > maxSeq {
-		panic("crdt: a replica has made 2⁶² events; open the store under a new replica id")
-	}
 	s.tx.next++
 	s.touch(at)
 	s.lanes[s.own].seen.Add(seq)
