@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -20,6 +21,20 @@ type Answer struct {
 	Questions []Question
 	// Lacks tells that the asker has seen events that the replica asked has not. It should ask too.
 	Lacks bool
+}
+
+// String says what is told, and what is asked in turn.
+func (a Answer) String() string {
+	told := 0
+	for _, d := range a.Patch {
+		told += d.Len()
+	}
+	more := ""
+	if a.More {
+		more = " and more"
+	}
+	return fmt.Sprintf("%s in %s%s, %s; over: %v", count(uint64(told), "byte"), count(uint64(len(a.Patch)), "delta"), more,
+		count(uint64(len(a.Questions)), "question"), a.Over)
 }
 
 // print returns the fingerprint of the live events of a context. O(live events).

@@ -17,6 +17,9 @@ import (
 // eventually consistent cloud databases for enforcing numeric invariants", SRDS 2015). For another
 // bound than zero, count the distance from it.
 //
+// Sums stop at the greatest uint64, each replica's and the count. What is added beyond it is lost, with its
+// rights, so that none can be spent that nobody has.
+//
 // It stands only at the root ([NewBoundedCounter]), for rights cannot be given and removed at once.
 // It is not safe for concurrent use.
 type BoundedCounter struct{ Handle }
@@ -125,7 +128,7 @@ func (c *BoundedCounter) Rights() uint64 {
 	return in - min(out, in)
 }
 
-// Add adds n, and the right to subtract it.
+// Add adds n, and the right to subtract it; what this replica has added in all stops at the greatest uint64.
 func (c *BoundedCounter) Add(n uint64) Delta {
 	if n == 0 {
 		return Delta{}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -26,6 +27,23 @@ func (d Digest) lane(id ReplicaID) digestLane {
 		return digestLane{id: id}
 	}
 	return d.lanes[i]
+}
+
+// String says in numbers what was seen: "5 events of 2 replicas seen, 3 live".
+func (d Digest) String() string {
+	seen, live := d.count()
+	return fmt.Sprintf("%s of %s seen, %d live", count(seen, "event"), count(uint64(len(d.lanes)), "replica"), live)
+}
+
+// LogValue is the text that String returns.
+func (d Digest) LogValue() slog.Value { return slog.StringValue(d.String()) }
+
+// count returns how many events were seen and how many of them live.
+func (d Digest) count() (seen, live uint64) {
+	for _, l := range d.lanes {
+		seen, live = saturate(seen, l.seen.Count()), saturate(live, l.live.Count())
+	}
+	return seen, live
 }
 
 // Equal reports whether both are digests of the same state.

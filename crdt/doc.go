@@ -32,13 +32,16 @@
 // What becomes of two changes (∥) that did not see each other:
 //
 //	Set             add ∥ remove            the add wins: the element is in
+//	                reset ∥ add             of {1, 2}, removed from its map ∥ add of 2, 3: it is {2, 3}
 //	RWSet           add ∥ remove            the remove wins: the element is out, until it is added again
 //	LWWSet          add ∥ remove            the greater stamp wins; of equal ones the greater replica's
 //	TwoPhaseSet     add ∥ remove            the remove wins, for ever
 //	GSet            add ∥ add               both are in
 //	Counter         add ∥ add               both count
 //	                reset ∥ add             of 5, removed from its map ∥ +1: it is 1
+//	                reset ∥ reset           of 5: it is 0
 //	GCounter        add ∥ add               both count
+//	                reset ∥ add             as with Counter
 //	BoundedCounter  sub ∥ sub               both count: each replica subtracts only what it holds rights to
 //	                sub ∥ transfer          the rights are gone from here before they are there
 //	LWW             set ∥ set               the greater stamp wins; of equal ones the greater replica's

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -28,6 +29,18 @@ func (q Question) IsZero() bool { return len(q.b) == 0 }
 
 // Len returns the length of the wire form in bytes.
 func (q Question) Len() int { return len(q.b) }
+
+// String says about how many replicas is asked: "about 2 replicas, 45 bytes". O(Len).
+func (q Question) String() string {
+	if q.IsZero() {
+		return "nothing"
+	}
+	in, _ := readQuestion(q.b) // was checked
+	return fmt.Sprintf("about %s, %s", count(uint64(len(in.lanes)), "replica"), count(uint64(q.Len()), "byte"))
+}
+
+// LogValue is the text that String returns.
+func (q Question) LogValue() slog.Value { return slog.StringValue(q.String()) }
 
 // AppendBinary appends the wire form (FORMAT.md) to b. It never fails.
 func (q Question) AppendBinary(b []byte) ([]byte, error) { return append(b, q.b...), nil }

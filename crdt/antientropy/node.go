@@ -70,6 +70,9 @@ type Envelope struct {
 	Message []byte
 }
 
+// String says to whom it goes and how long it is.
+func (e Envelope) String() string { return fmt.Sprintf("%d bytes to %v", len(e.Message), e.To) }
+
 // Ready is what a node wants done: first Persist, then Messages.
 type Ready struct {
 	// Persist is what was learned or changed here since the last Ready. If the state is to survive a
@@ -89,6 +92,16 @@ type Ready struct {
 	Done []Ticket
 }
 
+// String says how much there is to do.
+func (rd Ready) String() string {
+	bytes := 0
+	for _, e := range rd.Messages {
+		bytes += len(e.Message)
+	}
+	return fmt.Sprintf("%d deltas to persist, %d messages of %d bytes, %d changes, %d tickets done; stable: %v",
+		len(rd.Persist), len(rd.Messages), bytes, len(rd.Changes), len(rd.Done), rd.Stable)
+}
+
 // Stats counts what a node has sent and received since it was made.
 type Stats struct {
 	MessagesSent, MessagesReceived uint64
@@ -99,6 +112,13 @@ type Stats struct {
 	ReportBytesSent                uint64 // in reports of what was seen
 	Resent                         uint64 // stretches sent again
 	Refused                        uint64 // messages that Step returned an error for
+}
+
+// String gives the totals, and what the bytes were sent for.
+func (s Stats) String() string {
+	return fmt.Sprintf("sent %d messages, %d bytes (log %d, patches %d, questions %d, reports %d), %d stretches again; received %d messages, %d bytes, refused %d",
+		s.MessagesSent, s.BytesSent, s.DeltaBytesSent, s.PatchBytesSent, s.DigestBytesSent, s.ReportBytesSent, s.Resent,
+		s.MessagesReceived, s.BytesReceived, s.Refused)
 }
 
 // Node is one end of the conversation by which replicas become equal: a state machine without

@@ -462,6 +462,15 @@ func TestWhoAsksOftenWaits(t *testing.T) {
 	c.settle(100)
 }
 
+func TestWhatIsToBeDoneInWords(t *testing.T) {
+	c := newCluster(t, 2, 1, antientropy.Config{}, everybody)
+	c.add(1, 5)
+	rd := c.nodes[1].Ready()
+	require.Equal(t, "1 deltas to persist, 2 messages of 90 bytes, 1 changes, 0 tickets done; stable: 0 events of 0 replicas seen, 0 live", rd.String())
+	require.Equal(t, "47 bytes to 0000000000000002", rd.Messages[0].String())
+	require.Equal(t, "sent 2 messages, 90 bytes (log 43, patches 0, questions 47, reports 0), 0 stretches again; received 0 messages, 0 bytes, refused 0", c.nodes[1].Stats().String())
+}
+
 func TestPersistIsWhatChanged(t *testing.T) {
 	c := newCluster(t, 2, 1, antientropy.Config{}, everybody)
 	c.add(1, 5)

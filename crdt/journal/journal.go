@@ -28,6 +28,11 @@ type Stats struct {
 	Cut int64
 }
 
+// String tells it in a line.
+func (s Stats) String() string {
+	return fmt.Sprintf("snapshot %d bytes; log %d records, %d bytes; %d bytes cut off", s.Snapshot, s.Records, s.Log, s.Cut)
+}
+
 // Journal keeps a store in a directory, by a snapshot and a log: it is a [crdt.Log]. Open one with
 // [Open]; the zero value is not usable. It is not safe for concurrent use: guard it together with its
 // store.
