@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
-	"log/slog"
 	"sort"
 
 	"github.com/go-calm/calm/clock"
@@ -44,9 +43,6 @@ func (d Delta) String() string {
 	return fmt.Sprintf("%s: %s live, %d over, %s, %s", describe(s.tree.at(rootSlot).shape),
 		count(live, "event"), seen-live, count(uint64(len(s.lanes)), "replica"), count(uint64(d.Len()), "byte"))
 }
-
-// LogValue is the text that String returns, made only if it is logged.
-func (d Delta) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // count is "1 event" or "2 events".
 func count(n uint64, of string) string {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-	"log/slog"
 	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -34,9 +33,6 @@ func (d Digest) String() string {
 	seen, live := d.count()
 	return fmt.Sprintf("%s of %s seen, %d live", count(seen, "event"), count(uint64(len(d.lanes)), "replica"), live)
 }
-
-// LogValue is the text that String returns.
-func (d Digest) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // count returns how many events were seen and how many of them live.
 func (d Digest) count() (seen, live uint64) {

@@ -401,6 +401,18 @@ type failing struct{}
 
 func (failing) Append(crdt.Delta, bool) error { return errors.New("no space left on device") }
 
+// A replica that was told of an event 2⁶² of its own cannot make another one.
+func ExampleExhaustedError() {
+	s := crdt.NewSet[string](7)
+	_, err := s.Store().TryUpdate(func() { s.Add("milk") })
+	var exhausted *crdt.ExhaustedError
+	if errors.As(err, &exhausted) {
+		fmt.Println("open it again under a new replica id:", exhausted.Replica)
+	}
+	fmt.Println(err)
+	// Output: <nil>
+}
+
 func ExampleLogError() {
 	s := crdt.NewSet[string](1)
 	s.Add("kept")

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -38,9 +37,6 @@ func (q Question) String() string {
 	in, _ := readQuestion(q.b) // was checked
 	return fmt.Sprintf("about %s, %s", count(uint64(len(in.lanes)), "replica"), count(uint64(q.Len()), "byte"))
 }
-
-// LogValue is the text that String returns.
-func (q Question) LogValue() slog.Value { return slog.StringValue(q.String()) }
 
 // AppendBinary appends the wire form (FORMAT.md) to b. It never fails.
 func (q Question) AppendBinary(b []byte) ([]byte, error) { return append(b, q.b...), nil }
