@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,13 @@ import (
 // in a row is open, and calls are refused with an [*Overload] of reason [Open], whose RetryAfter says
 // until when. Then one call is let through as a probe, while the others are still refused: if it
 // succeeds the key is closed again, and if it fails the key stays open twice as long as before, up to
-// a limit. A probe that does not come back is followed by another after the same time. The other keys are not affected: that is partial availability.
+// a limit. A probe that does not come back is followed by another after the same time. The other keys
+// are not affected: that is partial availability.
 //
 // Only keys that have failed are remembered, and no more than so many: beyond, the one that has
-// waited longest is forgotten, and so taken for well. The outcome of a call that began before its key
-// was opened or closed is not counted.
+// waited longest is forgotten, and so taken for well, at a cost that does not grow with their number. A
+// key that is not equal to itself, such as a NaN, is always well. The outcome of a call that began
+// before its key was opened or closed is not counted.
 //
 // Make one with [NewBreaker]. It is safe for concurrent use, and has no goroutine of its own. While
 // all keys are well, Do costs a few atomic operations, and a lock beyond. A refusal
@@ -32,9 +35,17 @@ type Breaker[K comparable] struct {
 	known                 atomic.Int64 // keys in the table
 	done, failed, refused atomic.Uint64
 
-	mu   sync.Mutex
-	keys map[K]*circuit
-	seq  uint64
+	mu    sync.Mutex
+	keys  map[K]*suspect[K]
+	lines [2]list.List // of the closed, and of the open, in the order of their last failures
+	seq   uint64
+}
+
+// suspect is a key that has failed.
+type suspect[K comparable] struct {
+	circuit
+	key K
+	at  *list.Element // of a line
 }
 
 // BreakerOption changes one thing about a [Breaker].
@@ -74,7 +85,7 @@ func BreakerScope(scope string) BreakerOption { return func(c *breakerConfig) { 
 func NewBreaker[K comparable](opts ...BreakerOption) *Breaker[K] {
 	b := &Breaker[K]{
 		c:     breakerConfig{failures: 5, open: time.Second, longest: 30 * time.Second, keys: 10_000},
-		began: time.Now(), keys: map[K]*circuit{},
+		began: time.Now(), keys: map[K]*suspect[K]{},
 	}
 	b.c.failed = func(err error) bool { return !errors.Is(err, context.Canceled) }
 	for _, o := range opts {
@@ -113,7 +124,7 @@ func (b *Breaker[K]) enter(key K) (round uint64, refusal *Overload) {
 	now := time.Since(b.began)
 	if !c.enter(now) {
 		b.refused.Add(1)
-		return 0, b.refuse(c, now, key)
+		return 0, b.refuse(&c.circuit, now, key)
 	}
 	return c.round, nil
 }
@@ -140,36 +151,54 @@ func (b *Breaker[K]) leave(key K, round uint64, failed bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.keys[key]
-	if c == nil {
-		if !failed || round != 0 {
+	s := b.keys[key]
+	if s == nil {
+		if !failed || round != 0 || !equal(key, key) {
 			return
 		}
-		b.forget()
+		if len(b.keys) == b.c.keys {
+			b.forget()
+		}
 		b.seq++
-		c = &circuit{born: b.seq}
-		b.keys[key] = c
+		s = &suspect[K]{circuit: circuit{born: b.seq}, key: key}
+		b.keys[key] = s
 	}
-	c.leave(time.Since(b.began), round, failed, &b.c, &b.seq)
-	if c.failures == 0 {
-		delete(b.keys, key)
+	before := s.failures
+	s.leave(time.Since(b.began), round, failed, &b.c, &b.seq)
+	if s.failures != before {
+		b.line(s)
 	}
 	b.known.Store(int64(len(b.keys)))
 }
 
-// forget makes room for a key: who failed longest ago goes, closed ones first. mu is held.
-func (b *Breaker[K]) forget() {
-	if len(b.keys) < b.c.keys {
-		return
-	}
-	var oldest K
-	var out *circuit
-	for k, c := range b.keys {
-		if out == nil || c.older(out) {
-			oldest, out = k, c
+func equal[K comparable](a, b K) bool { return a == b }
+
+// line puts a suspect that has failed last of all in line, and lets go of one that is well. mu is held.
+func (b *Breaker[K]) line(s *suspect[K]) {
+	if s.at != nil {
+		for i := range b.lines {
+			b.lines[i].Remove(s.at) // it is in one of them
 		}
 	}
-	delete(b.keys, oldest)
+	switch {
+	case s.failures == 0:
+		delete(b.keys, s.key)
+	case s.round == 0:
+		s.at = b.lines[0].PushBack(s)
+	default:
+		s.at = b.lines[1].PushBack(s)
+	}
+}
+
+// forget makes room for a key: who failed longest ago goes, closed ones first. mu is held.
+func (b *Breaker[K]) forget() {
+	for i := range b.lines {
+		if first := b.lines[i].Front(); first != nil {
+			s := b.lines[i].Remove(first).(*suspect[K])
+			delete(b.keys, s.key)
+			return
+		}
+	}
 }
 
 // Available lists the keys that are remembered, those that have failed lately, and says of each
@@ -223,7 +252,6 @@ type circuit struct {
 	born     uint64
 	round    uint64 // a new one each time it opens: what began in another counts no more
 	failures int    // in a row
-	last     time.Duration
 	until    time.Duration // if open, no call goes until then, and then one does
 	wait     time.Duration // how long that is
 	refusal  *Overload
@@ -255,7 +283,6 @@ func (c *circuit) leave(now time.Duration, round uint64, failed bool, b *breaker
 		c.failures, c.round = 0, 0
 		return
 	}
-	c.last = now
 	c.failures++
 	switch {
 	case c.round != 0:
@@ -267,11 +294,4 @@ func (c *circuit) leave(now time.Duration, round uint64, failed bool, b *breaker
 	}
 	*seq++
 	c.round, c.until, c.refusal = *seq, later(now, c.wait), nil
-}
-
-func (c *circuit) older(d *circuit) bool {
-	if (c.round == 0) != (d.round == 0) {
-		return c.round == 0
-	}
-	return c.last < d.last
 }

@@ -135,6 +135,23 @@ func TestBreakerForgets(t *testing.T) {
 			break
 		}
 	})
+	b := NewBreaker[string](BreakerKeys(2))
+	for _, k := range []string{"a", "b", "a", "c"} {
+		_ = b.Do(background, k, broken)
+	}
+	require.Equal(t, map[string]bool{"a": true, "c": true}, maps.Collect(b.Available()), "b has waited longest")
+	require.NoError(t, b.Do(background, "a", works))
+	_ = b.Do(background, "d", broken)
+	require.Equal(t, map[string]bool{"c": true, "d": true}, maps.Collect(b.Available()), "a is well")
+}
+
+// A key that cannot be found again is not remembered.
+func TestBreakerOfNaN(t *testing.T) {
+	b := NewBreaker[float64](BreakerKeys(2))
+	for range 100 {
+		require.Equal(t, errBroken, b.Do(background, math.NaN(), broken))
+	}
+	require.Zero(t, b.Stats().Known)
 }
 
 func TestBreakerOptionsThatMakeNoSense(t *testing.T) {

@@ -26,4 +26,5 @@ func TestOverloadSaysWhy(t *testing.T) {
 	require.Equal(t, "closed", Closed.String())
 	require.Equal(t, "unknown", Reason(0).String())
 	require.Equal(t, "reason(99)", Reason(99).String())
+	require.Equal(t, "done ignored dropped outcome(3)", fmt.Sprint(Done, Ignored, Dropped, Outcome(3)))
 }

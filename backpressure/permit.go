@@ -1,6 +1,7 @@
 package backpressure
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -14,6 +15,16 @@ const (
 	Ignored                // it says nothing about the server: a bad request, say
 	Dropped                // it failed for want of capacity further down, or came too late
 )
+
+var outcomes = [...]string{"done", "ignored", "dropped"}
+
+// String returns the outcome in lower case.
+func (o Outcome) String() string {
+	if int(o) >= len(outcomes) {
+		return fmt.Sprintf("outcome(%d)", uint8(o))
+	}
+	return outcomes[o]
+}
 
 // Permit is the right to do one piece of work now. Get one from a [Limiter], and release it when
 // the work is over, whatever became of it. It is a small value: acquiring one allocates nothing.
