@@ -250,8 +250,8 @@ func (b *Breaker[K]) Stats() BreakerStats {
 // while round is 0.
 type circuit struct {
 	born     uint64
-	round    uint64 // a new one each time it opens: what began in another counts no more
-	failures int    // in a row
+	round    uint64        // a new one each time it opens: what began in another counts no more
+	failures int           // in a row
 	until    time.Duration // if open, no call goes until then, and then one does
 	wait     time.Duration // how long that is
 	refusal  *Overload
