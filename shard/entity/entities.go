@@ -46,8 +46,12 @@ func (v *envelope[S, M]) isWakeUp() bool { return v.call == nil && v.key == "" &
 
 // New starts entities with a handler. The handler gets a turn and a message; if it returns nil, what
 // it sent goes out. If it returns an error or panics, nothing goes out, the error is reported, and
-// the state stays as the handler left it: change the state last, or undo. Options out of range panic.
+// the state stays as the handler left it: change the state last, or undo. Options out of range panic,
+// and so does a nil handler.
 func New[S, M any](handle func(t *Turn[S, M], m M) error, opts ...Option) *Entities[S, M] {
+	if handle == nil {
+		panic("entity: there must be a handler")
+	}
 	e := &Entities[S, M]{cfg: newConfig(opts), handle: handle}
 	e.owned = make(slots, (e.cfg.slots+63)/64)
 	for s := range e.cfg.slots {
@@ -199,13 +203,16 @@ func (e *Entities[S, M]) drain(ctx context.Context, l *lane[S, M], slot int) (st
 	return states, err
 }
 
-// Adopt starts owning a slot with states from its last owner, which are the entities' from then on.
-// Sends to the slot are accepted when it returns.
+// Adopt starts owning a slot with states from its last owner, which are the entities' from then on; nil
+// are none. Sends to the slot are accepted when it returns.
 // Errors: [ErrSlot], [ErrOwned], [ErrClosed], or [ErrNotOwned] if a key is not of the slot; then
 // nothing changes.
 func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error {
 	if uint64(s) >= uint64(e.cfg.slots) {
 		return ErrSlot
+	}
+	if states == nil {
+		states = func(func(string, *S) bool) {}
 	}
 	var all []entry[S]
 	for key, state := range states {

@@ -580,7 +580,7 @@ func TestSlotsNotOwned(t *testing.T) {
 	states, err := e.Handoff(ctx, slotOf(there))
 	require.NoError(t, err)
 	require.Equal(t, map[string]*int{there: &n}, maps.Collect(states))
-	require.NoError(t, e.Adopt(slotOf(there), maps.All(map[string]*int{})))
+	require.NoError(t, e.Adopt(slotOf(there), nil))
 	v, err = entity.Ask(ctx, e, there, func(s *int) int { return *s })
 	require.NoError(t, err)
 	require.Zero(t, v, "the state left with the slot")
@@ -594,6 +594,7 @@ func TestSlotsNotOwned(t *testing.T) {
 func TestOptionsOutOfRange(t *testing.T) {
 	require.Panics(t, func() { entity.New(record, entity.Lanes(0)) })
 	require.Panics(t, func() { entity.New(record, entity.Depth(0)) })
+	require.Panics(t, func() { entity.New[[]int, int](nil) })
 }
 
 // A batch that meets a slot that has gone gives its messages back, and sends the others, in order.
