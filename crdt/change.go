@@ -195,9 +195,9 @@ func (m *merger) look(s *Store) {
 			s.touch(l.slots[i])
 		}
 	}
-	for i := range v.items {
-		if it := &v.items[i]; it.fresh {
-			s.watch.look(s, v.steps(it.def))
+	for _, sp := range v.fresh {
+		for i := range v.items[sp.from:sp.to] {
+			s.watch.look(s, v.steps(v.items[sp.from+i].def))
 		}
 	}
 }
@@ -206,9 +206,9 @@ func (m *merger) look(s *Store) {
 func (v *view) steps(i uint32) []step {
 	var steps []step
 	for i != 0 {
-		d := &v.defs[i]
-		steps = append(steps, step{d.shape, string(v.bytes(d.key))})
-		i = d.parent
+		f := v.family(i)
+		steps = append(steps, step{f.shape, string(v.key(i))})
+		i = f.parent
 	}
 	slices.Reverse(steps)
 	return steps

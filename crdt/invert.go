@@ -89,7 +89,7 @@ func (s *Store) undoings(v *view, past []byte) []undoing {
 		}
 		for _, it := range v.items[vl.item0:vl.item1] {
 			u := at(v.steps(it.def))
-			u.made = append(u.made, event{located{local, it.seq}, string(v.bytes(it.payload))})
+			u.made = append(u.made, event{located{local, it.seq}, string(v.payload(&it))})
 		}
 	}
 	known := len(v.items)

@@ -106,8 +106,7 @@ func (m *merger) check(s *Store) error {
 	if have := s.tree.at(rootSlot).shape; have != v.root {
 		return &SchemaError{Path: "the root", Have: describe(have), Got: describe(v.root)}
 	}
-	v.defs[0].slot, v.defs[0].known = rootSlot, true
-	v.setSchema(&v.defs[0], s.schema)
+	v.defs[0].slot, v.families[0].known, v.families[0].schema = rootSlot, true, s.schema
 	m.over, m.absorbs = m.over[:0], false
 	for i := range v.lanes {
 		if err := m.checkLane(s, &v.lanes[i]); err != nil {
@@ -141,6 +140,7 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 	}
 	// Walk along what lives there and what lives here, range by range of what is told.
 	items := v.items[vl.item0:vl.item1]
+	vl.fresh0, vl.fresh1 = len(v.fresh), len(v.fresh)
 	at, k := 0, 0
 	for _, r := range ranges {
 		for at = l.find(r.Lo, at); ; {
@@ -159,16 +159,18 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 				k++
 			case there:
 				if !l.seen.Has(items[k].seq) {
-					took := v.absorbed(&items[k])
-					items[k].fresh = true
-					if took.Hi > 0 {
+					fresh := true
+					if took := v.absorbed(&items[k]); took.Hi > 0 {
 						// Was what it absorbed reset? See Compact.
 						_, lives := l.lookup(took.Hi)
-						items[k].fresh = lives || !l.seen.Has(took.Hi)
+						fresh = lives || !l.seen.Has(took.Hi)
 						m.absorbs = true
 					}
 					if err := v.checkItem(&items[k]); err != nil {
 						return err
+					}
+					if fresh {
+						v.gain(vl, vl.item0+k)
 					}
 				}
 				k++
@@ -194,7 +196,7 @@ func (m *merger) same(s *Store, laneIndex uint32, it *item, at slot) bool {
 	if n.leaf() != 0 {
 		payload = s.tree.dot(at, laneIndex, it.seq).payload
 	}
-	return string(m.view.bytes(it.payload)) == payload && m.view.match(s.tree, it.def, at)
+	return string(m.view.payload(it)) == payload && m.view.match(s.tree, it.def, at)
 }
 
 // match reports whether a node named by the delta is the node at a slot, and remembers it if so.
@@ -204,45 +206,35 @@ func (v *view) match(t *tree, i uint32, at slot) bool {
 		if d.slot != noSlot || at == rootSlot {
 			return d.slot == at
 		}
-		n := t.at(at)
-		if d.shape != n.shape || string(v.bytes(d.key)) != n.key {
+		n, f := t.at(at), v.family(i)
+		if f.shape != n.shape || string(v.key(i)) != n.key {
 			return false
 		}
 		// Remembered before the ancestors are compared: a mismatch ends the merge anyway.
 		d.slot = at
-		i, at = d.parent, n.parent
+		i, at = f.parent, n.parent
 	}
 }
 
-// schema returns the type that a node was opened as, nil if it was not.
-func (v *view) schema(d *def) *schema {
-	if d.schema == 0 {
-		return nil
-	}
-	return v.schemas[d.schema-1]
-}
-
-func (v *view) setSchema(d *def, sc *schema) {
-	if sc == nil {
+// gain counts an event as one that was not seen here before.
+func (v *view) gain(vl *viewLane, i int) {
+	if n := len(v.fresh); n > vl.fresh0 && v.fresh[n-1].to == i {
+		v.fresh[n-1].to++
 		return
 	}
-	if n := len(v.schemas); n == 0 || v.schemas[n-1] != sc {
-		v.schemas = append(v.schemas, sc)
-	}
-	d.schema = uint32(len(v.schemas))
+	v.fresh = append(v.fresh, span{i, i + 1})
+	vl.fresh1 = len(v.fresh)
 }
 
 // checkItem compares an event with the types that the store was opened with.
 func (v *view) checkItem(it *item) error {
-	if err := v.checkSchema(it.def); err != nil {
-		return err
-	}
-	if sc := v.schema(&v.defs[it.def]); sc != nil {
-		if err := sc.checkPayload(v.bytes(it.payload)); err != nil {
-			return &SchemaError{Path: v.path(it.def), Have: describe(sc.shape), Got: "value of another type (" + err.Error() + ")"}
+	sc, err := v.checkSchema(it.def)
+	if err == nil && sc != nil {
+		if bad := sc.checkPayload(v.payload(it)); bad != nil {
+			err = &SchemaError{Path: v.path(it.def), Have: describe(sc.shape), Got: "value of another type (" + bad.Error() + ")"}
 		}
 	}
-	return nil
+	return err
 }
 
 // path tells where a node is, for people.
@@ -250,57 +242,56 @@ func (v *view) path(i uint32) string {
 	if i == 0 {
 		return "the root"
 	}
-	d := &v.defs[i]
-	key := fmt.Sprintf("%q", v.bytes(d.key))
-	if v.defs[d.parent].shape.kind == kindStruct {
-		if tag, n := binary.Uvarint(v.bytes(d.key)); n > 0 {
+	up := v.family(i).parent
+	key := fmt.Sprintf("%q", v.key(i))
+	if v.shape(up).kind == kindStruct {
+		if tag, n := binary.Uvarint(v.key(i)); n > 0 {
 			key = fmt.Sprintf("field %d", tag)
 		}
 	}
-	if d.parent == 0 {
+	if up == 0 {
 		return key
 	}
-	return v.path(d.parent) + " › " + key
+	return v.path(up) + " › " + key
 }
 
-// checkSchema compares a node and its ancestors with the types that the store was opened with.
-func (v *view) checkSchema(i uint32) error {
-	d := &v.defs[i]
-	if d.known {
-		return nil
+// checkSchema compares a node and its ancestors with the types that the store was opened with, and
+// returns that of the node, nil if nobody has opened the place: it is kept and passed on as it is.
+func (v *view) checkSchema(i uint32) (*schema, error) {
+	f := v.family(i)
+	if !f.known {
+		up, err := v.checkSchema(f.parent)
+		if err != nil {
+			return nil, err
+		}
+		f.known = true
+		if up != nil {
+			f.schema = up.child(v.key(i))
+			if up.key.check != nil {
+				f.keys = up
+			}
+		}
+		if sc := f.schema; sc != nil && sc.shape != f.shape {
+			return nil, &SchemaError{Path: v.path(i), Have: describe(sc.shape), Got: describe(f.shape)}
+		}
 	}
-	if err := v.checkSchema(d.parent); err != nil {
-		return err
+	if f.keys != nil {
+		if err := f.keys.checkKey(v.key(i)); err != nil {
+			return nil, &SchemaError{Path: v.path(i), Have: describe(f.keys.shape), Got: "key of another type (" + err.Error() + ")"}
+		}
 	}
-	d.known = true
-	up := v.schema(&v.defs[d.parent])
-	if up == nil {
-		return nil // nobody has opened it here: it is kept and passed on as it is
-	}
-	key := v.bytes(d.key)
-	if err := up.checkKey(key); err != nil {
-		return &SchemaError{Path: v.path(i), Have: describe(up.shape), Got: "key of another type (" + err.Error() + ")"}
-	}
-	sc := up.child(key)
-	v.setSchema(d, sc)
-	if sc != nil && sc.shape != d.shape {
-		return &SchemaError{Path: v.path(i), Have: describe(sc.shape), Got: describe(d.shape)}
-	}
-	return nil
+	return f.schema, nil
 }
 
 // apply takes in what check found to be new.
 func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 	v := &m.view
-	m.keys.begin(v.b)
-	s.tree.coming = 0
-	for i := range v.items {
-		if it := &v.items[i]; it.fresh {
-			m.keys.want += int(v.defs[it.def].key.len + it.payload.len)
-			s.tree.coming++
-		}
-	}
+	m.keys.begin(v)
 	defer m.keys.end()
+	s.tree.coming = 0
+	for _, sp := range v.fresh {
+		s.tree.coming += sp.to - sp.from
+	}
 	m.gained = m.gained[:0]
 	for i := range v.lanes {
 		vl := &v.lanes[i]
@@ -343,49 +334,55 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 // attach puts the new events of a lane where they live, and reports whether there are any.
 func (m *merger) attach(s *Store, vl *viewLane) bool {
 	v, l := &m.view, &s.lanes[vl.local]
-	items := v.items[vl.item0:vl.item1]
-	fresh := 0
+	fresh := v.fresh[vl.fresh0:vl.fresh1]
 	s.version++
-	for i := range items {
-		it := &items[i]
-		if !it.fresh {
-			continue
-		}
-		fresh++
-		at := v.place(s.tree, it.def, &m.keys)
-		l.living += mix(uint64(l.id) ^ mix(it.seq))
-		s.tree.attach(at, dot{lane: uint32(vl.local), seq: it.seq, payload: m.keys.keep(it.payload)})
-	}
-	if fresh > 0 {
-		l.insertFresh(v, items, fresh)
-	}
-	if m.absorbs {
+	for _, sp := range fresh {
+		items := v.items[sp.from:sp.to]
 		for i := range items {
-			if took := v.absorbed(&items[i]); items[i].fresh && took.Hi > 0 {
-				l.absorb(took.Hi, items[i].seq)
+			it := &items[i]
+			d := dot{lane: uint32(vl.local), seq: it.seq}
+			at := v.place(s.tree, it.def, &m.keys)
+			if it.payload != 0 {
+				d.payload = m.keys.keep(v.text(it.payload))
+			}
+			l.living += mix(uint64(l.id) ^ mix(it.seq))
+			s.tree.attach(at, d)
+		}
+	}
+	l.insertFresh(v, fresh)
+	if m.absorbs {
+		for _, sp := range fresh {
+			for i := sp.from; i < sp.to; i++ {
+				if took := v.absorbed(&v.items[i]); took.Hi > 0 {
+					l.absorb(took.Hi, v.items[i].seq)
+				}
 			}
 		}
 	}
-	return fresh > 0
+	return len(fresh) > 0
 }
 
-// insertFresh records where the new events live, n of them.
-func (l *lane) insertFresh(v *view, items []item, n int) {
+// insertFresh records where the new events live.
+func (l *lane) insertFresh(v *view, fresh []span) {
+	n := 0
+	for _, sp := range fresh {
+		n += sp.to - sp.from
+	}
 	old := len(l.seqs)
 	l.grow(n)
 	l.seqs, l.slots = l.seqs[:old+n], l.slots[:old+n]
 	// From the end on, so that what is there moves once.
-	for i, k, to := old-1, len(items)-1, old+n-1; to > i; to-- {
-		for !items[k].fresh {
-			k--
+	i, to := old, old+n
+	for _, sp := range slices.Backward(fresh) {
+		for k := sp.to - 1; k >= sp.from; k-- {
+			it := &v.items[k]
+			for ; i > 0 && l.seqs[i-1] > it.seq; i-- {
+				to--
+				l.seqs[to], l.slots[to] = l.seqs[i-1], l.slots[i-1]
+			}
+			to--
+			l.seqs[to], l.slots[to] = it.seq, v.defs[it.def].slot
 		}
-		if i >= 0 && l.seqs[i] > items[k].seq {
-			l.seqs[to], l.slots[to] = l.seqs[i], l.slots[i]
-			i--
-			continue
-		}
-		l.seqs[to], l.slots[to] = items[k].seq, v.defs[items[k].def].slot
-		k--
 	}
 }
 
@@ -395,17 +392,19 @@ func (m *merger) absorb(s *Store) {
 	mark := len(m.over)
 	for i := range v.lanes {
 		vl := &v.lanes[i]
-		for k := vl.item0; k < vl.item1; k++ {
-			it := &v.items[k]
-			took := v.absorbed(it)
-			if took.Hi == 0 || !it.fresh {
-				continue
-			}
-			s.tree.dots(v.defs[it.def].slot, func(d dot) {
-				if int(d.lane) == vl.local && took.Lo <= d.seq && d.seq <= took.Hi {
-					m.over = append(m.over, located{vl.local, d.seq})
+		for _, sp := range v.fresh[vl.fresh0:vl.fresh1] {
+			for k := sp.from; k < sp.to; k++ {
+				it := &v.items[k]
+				took := v.absorbed(it)
+				if took.Hi == 0 {
+					continue
 				}
-			})
+				s.tree.dots(v.defs[it.def].slot, func(d dot) {
+					if int(d.lane) == vl.local && took.Lo <= d.seq && d.seq <= took.Hi {
+						m.over = append(m.over, located{vl.local, d.seq})
+					}
+				})
+			}
 		}
 	}
 	for _, o := range m.over[mark:] {
@@ -443,13 +442,14 @@ func (m *merger) fresh(s *Store) Delta {
 func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 	d := &v.defs[i]
 	if d.slot == noSlot {
-		up := v.place(t, d.parent, keys)
-		key := v.bytes(d.key)
-		h := t.table.hashBytes(up, d.shape, key)
+		f := v.family(i)
+		up := v.place(t, f.parent, keys)
+		key := v.text(d.key)
+		h := t.table.hashBytes(up, f.shape, v.bytes(key))
 		var known bool
-		if d.slot, known = find(t, h, up, d.shape, key); !known {
-			d.slot = t.create(h, up, d.shape)
-			t.at(d.slot).key = keys.keep(d.key)
+		if d.slot, known = find(t, h, up, f.shape, v.bytes(key)); !known {
+			d.slot = t.create(h, up, f.shape)
+			t.at(d.slot).key = keys.keep(key)
 		}
 	}
 	return d.slot
@@ -481,7 +481,18 @@ type keeper struct {
 
 const minBlock, maxBlock = 1 << 10, 512 << 10
 
-func (k *keeper) begin(b []byte) { k.b, k.want = b, 0 }
+// begin makes ready for the keys and payloads of what is fresh.
+func (k *keeper) begin(v *view) {
+	k.b, k.want = v.b, 0
+	for _, sp := range v.fresh {
+		for i := range v.items[sp.from:sp.to] {
+			it := &v.items[sp.from+i]
+			if k.want += len(v.payload(it)); it.def != 0 {
+				k.want += len(v.key(it.def))
+			}
+		}
+	}
+}
 
 func (k *keeper) end() { k.b, k.want, k.stretch = nil, 0, "" }
 

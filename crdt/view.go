@@ -10,46 +10,105 @@ import (
 	"github.com/go-calm/calm/internal/interval"
 )
 
-// view is a delta, read. Its slices are reused from one reading to the next.
+// view is a delta, read. Its slices are reused from one reading to the next. Of each event and node
+// little is kept, and no pointer: what a merge costs is mostly the memory that it goes through.
 type view struct {
-	b       []byte // what was read
-	root    shape
-	lanes   []viewLane
-	ranges  []interval.Range
-	items   []item
-	defs    []def
-	schemas []*schema // set by a merge
+	b        []byte // what was read
+	root     shape
+	lanes    []viewLane
+	ranges   []interval.Range
+	items    []item
+	fresh    []span // of items, ascending: those not seen here before; set by a merge
+	defs     []def
+	families []family
+	recent   int // index of the family that was looked up last
 }
-
-// text is a part of what was read. Items and defs hold no pointers, so that a hundred thousand of
-// them cost the garbage collector nothing.
-type text struct{ from, len uint32 }
-
-func (v *view) bytes(t text) []byte { return v.b[t.from : t.from+t.len] }
 
 type viewLane struct {
 	id             ReplicaID
 	range0, range1 int // of view.ranges: the events told
 	item0, item1   int // of view.items: those that live
+	fresh0, fresh1 int // of view.fresh
 	local          int // index of the store's lane, or -1
 }
 
+// item is an event that lives.
 type item struct {
 	seq     uint64
-	payload text
-	def     uint32
-	fresh   bool // set by a merge: not yet seen here
+	def     uint32 // where it lives
+	payload uint32 // where its payload stands, after its length; 0: it has none
 }
 
 // def is a node that a delta names. defs[0] is the root.
 type def struct {
-	key    text
-	parent uint32
-	slot   slot   // set by a merge
-	schema uint32 // set by a merge: index into view.schemas plus 1, 0 if nobody has opened the place
-	shape  shape
-	known  bool // schema is set
+	key  uint32 // where its key stands, after its length
+	slot slot   // set by a merge
 }
+
+// family is nodes that were named one after the other and are alike in all but their keys.
+type family struct {
+	first, n uint32 // of view.defs
+	parent   uint32
+	shape    shape
+	known    bool    // keys and schema are set, by a merge
+	keys     *schema // of the parent, where the keys are to be checked
+	schema   *schema // nil if nobody has opened the place
+}
+
+// noDef is the number of no node.
+const noDef = 1<<32 - 1
+
+// text is a part of what was read.
+type text struct{ from, len uint32 }
+
+func (v *view) bytes(t text) []byte { return v.b[t.from : t.from+t.len] }
+
+// text returns what stands at an offset, after its length.
+func (v *view) text(at uint32) text {
+	if n := v.b[at]; n < 0x80 {
+		return text{at + 1, uint32(n)}
+	}
+	n, size := binary.Uvarint(v.b[at:])
+	return text{at + uint32(size), uint32(n)}
+}
+
+func (v *view) key(i uint32) []byte { return v.bytes(v.text(v.defs[i].key)) }
+
+// payload returns what an event brought, empty if it is nothing.
+func (v *view) payload(it *item) []byte {
+	if it.payload == 0 {
+		return nil
+	}
+	return v.bytes(v.text(it.payload))
+}
+
+// family returns that of a node.
+func (v *view) family(i uint32) *family {
+	if f := &v.families[v.recent]; i-f.first < f.n {
+		return f
+	}
+	v.recent = sort.Search(len(v.families), func(k int) bool { return v.families[k].first > i }) - 1
+	return &v.families[v.recent]
+}
+
+// name adds nodes below a parent and returns them.
+func (v *view) name(parent uint32, sh shape, n int, c *cursor) []def {
+	first := len(v.defs)
+	v.defs = room(v.defs, n, first, c)[:first+n]
+	f := family{first: uint32(first), n: uint32(n), parent: parent, shape: sh}
+	if up := v.shape(parent).kind; up == kindStore || up == kindStruct { // where each child is of its own type
+		for f.n = 1; int(f.first) < len(v.defs); f.first++ {
+			v.families = append(v.families, f)
+		}
+	} else if last := &v.families[len(v.families)-1]; last.parent == parent && last.shape == sh {
+		last.n += f.n
+	} else {
+		v.families = append(v.families, f)
+	}
+	return v.defs[first:]
+}
+
+func (v *view) shape(i uint32) shape { return v.family(i).shape }
 
 // cursor reads what was written or checked here, and so looks for no errors.
 type cursor struct {
@@ -71,11 +130,12 @@ func (c *cursor) long() uint64 {
 	return x
 }
 
-func (c *cursor) text() text {
+// skip passes over a length and what is as long, and returns where they stand.
+func (c *cursor) skip() uint32 {
+	at := uint32(c.at)
 	n := c.uvarint()
-	t := text{uint32(c.at), uint32(n)}
 	c.at += int(n)
-	return t
+	return at
 }
 
 func (c *cursor) shape() shape {
@@ -98,7 +158,8 @@ func (c *cursor) runs(runs []interval.Range) []interval.Range {
 // read reads a delta that was made or checked here. It fails, with [ErrLimit], only if it is too long.
 func (v *view) read(b []byte) error {
 	v.b = b
-	v.lanes, v.ranges, v.items, v.defs, v.schemas = v.lanes[:0], v.ranges[:0], v.items[:0], v.defs[:0], v.schemas[:0]
+	v.lanes, v.ranges, v.items, v.fresh = v.lanes[:0], v.ranges[:0], v.items[:0], v.fresh[:0]
+	v.defs, v.families, v.recent = v.defs[:0], v.families[:0], 0
 	if uint64(len(b)) > math.MaxUint32 {
 		return fmt.Errorf("%w: a delta of %d bytes, at most 4 GiB can be read", ErrLimit, len(b))
 	}
@@ -106,7 +167,8 @@ func (v *view) read(b []byte) error {
 	c := cursor{b, headerLen}
 	n := int(c.uvarint())
 	v.lanes, v.ranges = slices.Grow(v.lanes, n), slices.Grow(v.ranges, 2)
-	v.defs = append(v.defs, def{shape: v.root, slot: noSlot})
+	v.defs = append(v.defs, def{slot: noSlot})
+	v.families = append(v.families, family{n: 1, parent: noDef, shape: v.root})
 	ids := c.at
 	c.at += 8 * n
 	for i := range n {
@@ -155,7 +217,7 @@ func (v *view) group(c *cursor, i int) int {
 			it := &v.items[i]
 			it.def = uint32(node)
 			if payload {
-				it.payload = c.text()
+				it.payload = c.skip()
 			}
 			i++
 			if count--; count == 0 {
@@ -163,30 +225,20 @@ func (v *view) group(c *cursor, i int) int {
 			}
 		}
 	}
-	d := def{parent: uint32(node), shape: c.shape(), slot: noSlot}
-	first := len(v.defs)
-	v.defs = room(v.defs, count, first, c)[:first+count]
-	defs := v.defs[first:]
-	switch {
-	case form == formInner:
+	first := uint32(len(v.defs))
+	defs := v.name(uint32(node), c.shape(), count, c)
+	if form == formInner {
 		for k := range defs {
-			d.key = c.text()
-			defs[k] = d
+			defs[k] = def{c.skip(), noSlot}
 		}
 		return i
-	case payload:
-		items := v.items[i : i+count]
-		for k := range defs {
-			d.key = c.text()
-			defs[k] = d
-			items[k].def, items[k].payload = uint32(first+k), c.text()
-		}
-	default:
-		items := v.items[i : i+count]
-		for k := range defs {
-			d.key = c.text()
-			defs[k] = d
-			items[k].def = uint32(first + k)
+	}
+	items := v.items[i : i+count]
+	for k := range defs {
+		defs[k] = def{c.skip(), noSlot}
+		items[k].def = first + uint32(k)
+		if payload {
+			items[k].payload = c.skip()
 		}
 	}
 	return i + count
@@ -194,10 +246,10 @@ func (v *view) group(c *cursor, i int) int {
 
 // absorbed returns the first and the last event that an event has absorbed, empty if there is none.
 func (v *view) absorbed(it *item) interval.Range {
-	if it.payload.len == 0 {
+	if it.payload == 0 {
 		return interval.Range{}
 	}
-	return absorbed(v.defs[it.def].shape.kind, v.bytes(it.payload))
+	return absorbed(v.shape(it.def).kind, v.payload(it))
 }
 
 // tells reports whether the delta tells of an event.
