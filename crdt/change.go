@@ -195,9 +195,9 @@ func (m *merger) look(s *Store) {
 			s.touch(l.slots[i])
 		}
 	}
-	for _, sp := range v.fresh {
-		for i := range v.items[sp.from:sp.to] {
-			s.watch.look(s, v.steps(v.items[sp.from+i].def))
+	for _, it := range v.fresh {
+		for i := range it.n {
+			s.watch.look(s, v.steps(it.def+i))
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (s *Store) undoings(v *view, past []byte) []undoing {
 		}
 		return &us[i]
 	}
-	told := uint64(0)
+	told, known := uint64(0), 0
 	for i := range v.lanes {
 		vl := &v.lanes[i]
 		for _, r := range v.ranges[vl.range0:vl.range1] {
@@ -88,11 +88,14 @@ func (s *Store) undoings(v *view, past []byte) []undoing {
 			local = -1 // it was never merged here
 		}
 		for _, it := range v.items[vl.item0:vl.item1] {
-			u := at(v.steps(it.def))
-			u.made = append(u.made, event{located{local, it.seq}, string(v.payload(&it))})
+			for it.n > 0 {
+				one := it.cut(1)
+				u := at(v.steps(one.def))
+				u.made = append(u.made, event{located{local, one.seq}, string(v.payload(&one))})
+				known++
+			}
 		}
 	}
-	known := len(v.items)
 	eachPast(past, func(steps []step, e event, lives bool) {
 		u := at(steps)
 		if lives {

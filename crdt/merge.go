@@ -140,40 +140,38 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 	}
 	// Walk along what lives there and what lives here, range by range of what is told.
 	items := v.items[vl.item0:vl.item1]
-	vl.fresh0, vl.fresh1 = len(v.fresh), len(v.fresh)
-	at, k := 0, 0
+	vl.fresh0 = len(v.fresh)
+	var it item // what is left of the one that is being looked at
+	at := 0
 	for _, r := range ranges {
 		for at = l.find(r.Lo, at); ; {
-			here, there := at < len(l.seqs) && l.seqs[at] <= r.Hi, k < len(items) && items[k].seq <= r.Hi
+			if it.n == 0 && len(items) > 0 {
+				it, items = items[0], items[1:]
+			}
+			here, there := at < len(l.seqs) && l.seqs[at] <= r.Hi, it.n > 0 && it.seq <= r.Hi
 			switch {
 			case here && l.slots[at] == noSlot:
 				at++
-			case here && (!there || l.seqs[at] < items[k].seq):
+			case here && (!there || l.seqs[at] < it.seq):
 				m.over = append(m.over, located{vl.local, l.seqs[at]})
 				at++
-			case here && l.seqs[at] == items[k].seq:
-				if !m.same(s, uint32(vl.local), &items[k], l.slots[at]) {
-					return &EquivocationError{Dot: Dot{Node: vl.id, N: items[k].seq}}
+			case here && l.seqs[at] == it.seq:
+				if one := it.cut(1); !m.same(s, uint32(vl.local), &one, l.slots[at]) {
+					return &EquivocationError{Dot: Dot{Node: vl.id, N: one.seq}}
 				}
 				at++
-				k++
 			case there:
-				if !l.seen.Has(items[k].seq) {
-					fresh := true
-					if took := v.absorbed(&items[k]); took.Hi > 0 {
-						// Was what it absorbed reset? See Compact.
-						_, lives := l.lookup(took.Hi)
-						fresh = lives || !l.seen.Has(took.Hi)
-						m.absorbs = true
-					}
-					if err := v.checkItem(&items[k]); err != nil {
+				// All that neither lives here nor differs in whether it was seen.
+				seen, last := l.seen.Until(it.seq)
+				if here {
+					last = min(last, l.seqs[at]-1)
+				}
+				some := it.cut(uint32(min(uint64(it.n)-1, last-it.seq)) + 1)
+				if !seen {
+					if err := m.gain(l, &some); err != nil {
 						return err
 					}
-					if fresh {
-						v.gain(vl, vl.item0+k)
-					}
 				}
-				k++
 			}
 			if !here && !there {
 				break
@@ -186,6 +184,23 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 			}
 		})
 	}
+	vl.fresh1 = len(v.fresh)
+	return nil
+}
+
+// gain checks events that were not seen here before and counts them as fresh.
+func (m *merger) gain(l *lane, it *item) error {
+	v := &m.view
+	if err := v.checkItem(*it); err != nil {
+		return err
+	}
+	if took := v.absorbed(it); took.Hi > 0 {
+		m.absorbs = true
+		if _, lives := l.lookup(took.Hi); !lives && l.seen.Has(took.Hi) {
+			return nil // what it absorbed was reset: see Compact
+		}
+	}
+	v.fresh = append(v.fresh, *it)
 	return nil
 }
 
@@ -216,25 +231,22 @@ func (v *view) match(t *tree, i uint32, at slot) bool {
 	}
 }
 
-// gain counts an event as one that was not seen here before.
-func (v *view) gain(vl *viewLane, i int) {
-	if n := len(v.fresh); n > vl.fresh0 && v.fresh[n-1].to == i {
-		v.fresh[n-1].to++
-		return
-	}
-	v.fresh = append(v.fresh, span{i, i + 1})
-	vl.fresh1 = len(v.fresh)
-}
-
-// checkItem compares an event with the types that the store was opened with.
-func (v *view) checkItem(it *item) error {
-	sc, err := v.checkSchema(it.def)
-	if err == nil && sc != nil {
-		if bad := sc.checkPayload(v.payload(it)); bad != nil {
-			err = &SchemaError{Path: v.path(it.def), Have: describe(sc.shape), Got: "value of another type (" + bad.Error() + ")"}
+// checkItem compares events with the types that the store was opened with.
+func (v *view) checkItem(it item) error {
+	for it.n > 0 {
+		f := v.family(it.def)
+		some := it.cut(min(it.n, f.first+f.n-it.def))
+		sc, err := v.checkSchema(some.def, some.n)
+		if err != nil {
+			return err
+		}
+		if sc != nil {
+			if err := sc.checkPayload(v.payload(&some)); err != nil {
+				return &SchemaError{Path: v.path(some.def), Have: describe(sc.shape), Got: "value of another type (" + err.Error() + ")"}
+			}
 		}
 	}
-	return err
+	return nil
 }
 
 // path tells where a node is, for people.
@@ -255,12 +267,12 @@ func (v *view) path(i uint32) string {
 	return v.path(up) + " › " + key
 }
 
-// checkSchema compares a node and its ancestors with the types that the store was opened with, and
-// returns that of the node, nil if nobody has opened the place: it is kept and passed on as it is.
-func (v *view) checkSchema(i uint32) (*schema, error) {
+// checkSchema compares n nodes of a family and their ancestors with the types that the store was opened
+// with, and returns theirs, nil if nobody has opened the place: it is kept and passed on as it is.
+func (v *view) checkSchema(i, n uint32) (*schema, error) {
 	f := v.family(i)
 	if !f.known {
-		up, err := v.checkSchema(f.parent)
+		up, err := v.checkSchema(f.parent, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -275,7 +287,7 @@ func (v *view) checkSchema(i uint32) (*schema, error) {
 			return nil, &SchemaError{Path: v.path(i), Have: describe(sc.shape), Got: describe(f.shape)}
 		}
 	}
-	if f.keys != nil {
+	for ; f.keys != nil && n > 0; i, n = i+1, n-1 {
 		if err := f.keys.checkKey(v.key(i)); err != nil {
 			return nil, &SchemaError{Path: v.path(i), Have: describe(f.keys.shape), Got: "key of another type (" + err.Error() + ")"}
 		}
@@ -289,8 +301,8 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 	m.keys.begin(v)
 	defer m.keys.end()
 	s.tree.coming = 0
-	for _, sp := range v.fresh {
-		s.tree.coming += sp.to - sp.from
+	for i := range v.fresh {
+		s.tree.coming += int(v.fresh[i].n)
 	}
 	m.gained = m.gained[:0]
 	for i := range v.lanes {
@@ -336,26 +348,23 @@ func (m *merger) attach(s *Store, vl *viewLane) bool {
 	v, l := &m.view, &s.lanes[vl.local]
 	fresh := v.fresh[vl.fresh0:vl.fresh1]
 	s.version++
-	for _, sp := range fresh {
-		items := v.items[sp.from:sp.to]
-		for i := range items {
-			it := &items[i]
-			d := dot{lane: uint32(vl.local), seq: it.seq}
-			at := v.place(s.tree, it.def, &m.keys)
-			if it.payload != 0 {
-				d.payload = m.keys.keep(v.text(it.payload))
-			}
-			l.living += mix(uint64(l.id) ^ mix(it.seq))
-			s.tree.attach(at, d)
+	for i := range fresh {
+		it := &fresh[i]
+		d := dot{lane: uint32(vl.local), seq: it.seq}
+		if it.payload != 0 {
+			d.payload = m.keys.keep(v.text(it.payload))
+		}
+		for k := range it.n {
+			l.living += mix(uint64(l.id) ^ mix(d.seq))
+			s.tree.attach(v.place(s.tree, it.def+k, &m.keys), d)
+			d.seq++
 		}
 	}
 	l.insertFresh(v, fresh)
 	if m.absorbs {
-		for _, sp := range fresh {
-			for i := sp.from; i < sp.to; i++ {
-				if took := v.absorbed(&v.items[i]); took.Hi > 0 {
-					l.absorb(took.Hi, v.items[i].seq)
-				}
+		for i := range fresh {
+			if took := v.absorbed(&fresh[i]); took.Hi > 0 {
+				l.absorb(took.Hi, fresh[i].seq)
 			}
 		}
 	}
@@ -363,25 +372,24 @@ func (m *merger) attach(s *Store, vl *viewLane) bool {
 }
 
 // insertFresh records where the new events live.
-func (l *lane) insertFresh(v *view, fresh []span) {
+func (l *lane) insertFresh(v *view, fresh []item) {
 	n := 0
-	for _, sp := range fresh {
-		n += sp.to - sp.from
+	for i := range fresh {
+		n += int(fresh[i].n)
 	}
 	old := len(l.seqs)
 	l.grow(n)
 	l.seqs, l.slots = l.seqs[:old+n], l.slots[:old+n]
 	// From the end on, so that what is there moves once.
 	i, to := old, old+n
-	for _, sp := range slices.Backward(fresh) {
-		for k := sp.to - 1; k >= sp.from; k-- {
-			it := &v.items[k]
-			for ; i > 0 && l.seqs[i-1] > it.seq; i-- {
-				to--
-				l.seqs[to], l.slots[to] = l.seqs[i-1], l.slots[i-1]
-			}
+	for _, it := range slices.Backward(fresh) {
+		for ; i > 0 && l.seqs[i-1] > it.seq; i-- { // nothing lives between them
 			to--
-			l.seqs[to], l.slots[to] = it.seq, v.defs[it.def].slot
+			l.seqs[to], l.slots[to] = l.seqs[i-1], l.slots[i-1]
+		}
+		to -= int(it.n)
+		for k, d := range v.defs[it.def : it.def+it.n] {
+			l.seqs[to+k], l.slots[to+k] = it.seq+uint64(k), d.slot
 		}
 	}
 }
@@ -392,19 +400,17 @@ func (m *merger) absorb(s *Store) {
 	mark := len(m.over)
 	for i := range v.lanes {
 		vl := &v.lanes[i]
-		for _, sp := range v.fresh[vl.fresh0:vl.fresh1] {
-			for k := sp.from; k < sp.to; k++ {
-				it := &v.items[k]
-				took := v.absorbed(it)
-				if took.Hi == 0 {
-					continue
-				}
-				s.tree.dots(v.defs[it.def].slot, func(d dot) {
-					if int(d.lane) == vl.local && took.Lo <= d.seq && d.seq <= took.Hi {
-						m.over = append(m.over, located{vl.local, d.seq})
-					}
-				})
+		for k := vl.fresh0; k < vl.fresh1; k++ {
+			it := &v.fresh[k]
+			took := v.absorbed(it)
+			if took.Hi == 0 {
+				continue
 			}
+			s.tree.dots(v.defs[it.def].slot, func(d dot) {
+				if int(d.lane) == vl.local && took.Lo <= d.seq && d.seq <= took.Hi {
+					m.over = append(m.over, located{vl.local, d.seq})
+				}
+			})
 		}
 	}
 	for _, o := range m.over[mark:] {
@@ -484,11 +490,12 @@ const minBlock, maxBlock = 1 << 10, 512 << 10
 // begin makes ready for the keys and payloads of what is fresh.
 func (k *keeper) begin(v *view) {
 	k.b, k.want = v.b, 0
-	for _, sp := range v.fresh {
-		for i := range v.items[sp.from:sp.to] {
-			it := &v.items[sp.from+i]
-			if k.want += len(v.payload(it)); it.def != 0 {
-				k.want += len(v.key(it.def))
+	for i := range v.fresh {
+		it := &v.fresh[i]
+		k.want += len(v.payload(it))
+		for def := it.def; def < it.def+it.n; def++ {
+			if def != 0 {
+				k.want += len(v.key(def))
 			}
 		}
 	}

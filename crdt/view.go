@@ -18,7 +18,7 @@ type view struct {
 	lanes    []viewLane
 	ranges   []interval.Range
 	items    []item
-	fresh    []span // of items, ascending: those not seen here before; set by a merge
+	fresh    []item // those not seen here before; set by a merge
 	defs     []def
 	families []family
 	recent   int // index of the family that was looked up last
@@ -32,11 +32,20 @@ type viewLane struct {
 	local          int // index of the store's lane, or -1
 }
 
-// item is an event that lives.
+// item is an event that lives; or several, of which each next one lives at the next node and none has
+// a payload: the elements of a set.
 type item struct {
 	seq     uint64
-	def     uint32 // where it lives
+	def, n  uint32 // where they live, and how many there are
 	payload uint32 // where its payload stands, after its length; 0: it has none
+}
+
+// cut returns the first n events of an item, and leaves the rest.
+func (it *item) cut(n uint32) item {
+	first := *it
+	first.n = n
+	it.seq, it.def, it.n = it.seq+uint64(n), it.def+n, it.n-n
+	return first
 }
 
 // def is a node that a delta names. defs[0] is the root.
@@ -94,7 +103,7 @@ func (v *view) family(i uint32) *family {
 // name adds nodes below a parent and returns them.
 func (v *view) name(parent uint32, sh shape, n int, c *cursor) []def {
 	first := len(v.defs)
-	v.defs = room(v.defs, n, first, c)[:first+n]
+	v.defs = room(v.defs, n, c)[:first+n]
 	f := family{first: uint32(first), n: uint32(n), parent: parent, shape: sh}
 	if up := v.shape(parent).kind; up == kindStore || up == kindStruct { // where each child is of its own type
 		for f.n = 1; int(f.first) < len(v.defs); f.first++ {
@@ -183,65 +192,78 @@ func (v *view) lane(c *cursor, id ReplicaID) {
 	l.range1 = len(v.ranges)
 	all := c.runs(v.ranges)
 	v.ranges = all[:l.range1]
-	for _, run := range all[l.range1:] {
-		at, n := len(v.items), int(run.Hi-run.Lo+1)
-		v.items = room(v.items, n, l.item0, c)[:at+n]
-		for i := range v.items[at:] {
-			v.items[at+i] = item{seq: run.Lo + uint64(i)}
-		}
+	for live := all[l.range1:]; len(live) > 0; {
+		live = v.group(c, live)
 	}
 	l.item1 = len(v.items)
-	for i := l.item0; i < l.item1; {
-		i = v.group(c, i)
-	}
 	v.lanes = append(v.lanes, l)
 }
 
-// room makes room for n more, and as many as the rest of the delta will need if it goes on as it began:
-// with so many that were read whole. What is left of it has at least one byte for each.
-func room[T any](s []T, n, read int, c *cursor) []T {
+// room makes room for n more, and as many as the rest of the delta will need if it goes on as it began.
+// What is left of it has at least one byte for each.
+func room[T any](s []T, n int, c *cursor) []T {
 	if len(s)+n <= cap(s) {
 		return s
 	}
-	guess := float64(read) * (1.1*float64(len(c.b))/float64(c.at) - 1)
+	guess := float64(len(s)) * (1.1*float64(len(c.b))/float64(c.at) - 1)
 	return slices.Grow(s, max(n, int(min(guess, float64(len(c.b)-c.at)))))
 }
 
-// group reads the content of events from items[i] on and returns the index of the next one.
-func (v *view) group(c *cursor, i int) int {
+// group reads the content of some of the lane's live events and returns the others.
+func (v *view) group(c *cursor, live []interval.Range) []interval.Range {
 	head := c.uvarint()
 	form, count := head&(1<<formBits-1), int(head>>formBits)
 	payload, node := form&formFlag != 0, c.uvarint() // the first one named, or the parent
+	it := item{n: 1}
 	if form&^formFlag == formRef {
+		v.items = room(v.items, count, c)
 		for ; ; node = c.uvarint() {
-			it := &v.items[i]
 			it.def = uint32(node)
 			if payload {
 				it.payload = c.skip()
 			}
-			i++
+			live = v.add(it, live)
 			if count--; count == 0 {
-				return i
+				return live
 			}
 		}
 	}
-	first := uint32(len(v.defs))
+	it.def = uint32(len(v.defs))
 	defs := v.name(uint32(node), c.shape(), count, c)
-	if form == formInner {
+	if payload {
+		v.items = room(v.items, count, c)
 		for k := range defs {
 			defs[k] = def{c.skip(), noSlot}
+			it.payload = c.skip()
+			live = v.add(it, live)
+			it.def++
 		}
-		return i
+		return live
 	}
-	items := v.items[i : i+count]
 	for k := range defs {
 		defs[k] = def{c.skip(), noSlot}
-		items[k].def = first + uint32(k)
-		if payload {
-			items[k].payload = c.skip()
+	}
+	if form == formNew {
+		it.n = uint32(count)
+		live = v.add(it, live)
+	}
+	return live
+}
+
+// add gives events the first numbers of those that live, and returns the others.
+func (v *view) add(it item, live []interval.Range) []interval.Range {
+	for {
+		run := &live[0]
+		it.seq = run.Lo
+		part := it.cut(uint32(min(uint64(it.n), run.Hi-run.Lo+1)))
+		v.items = append(v.items, part)
+		if run.Lo += uint64(part.n); run.Lo > run.Hi {
+			live = live[1:]
+		}
+		if it.n == 0 {
+			return live
 		}
 	}
-	return i + count
 }
 
 // absorbed returns the first and the last event that an event has absorbed, empty if there is none.
@@ -258,6 +280,6 @@ func (l *viewLane) tells(v *view, seq uint64) bool { return within(v.ranges[l.ra
 // lives reports whether the delta tells that an event lives.
 func (l *viewLane) lives(v *view, seq uint64) bool {
 	items := v.items[l.item0:l.item1]
-	i := sort.Search(len(items), func(i int) bool { return items[i].seq >= seq })
-	return i < len(items) && items[i].seq == seq
+	i := sort.Search(len(items), func(i int) bool { return items[i].seq > seq }) - 1
+	return i >= 0 && seq-items[i].seq < uint64(items[i].n)
 }

@@ -72,6 +72,18 @@ func (s *Set) Has(n uint64) bool {
 	return i < len(s.runs) && s.runs[i].Lo <= n
 }
 
+// Until reports whether n is in the set, and the last number up to which all are what n is.
+func (s *Set) Until(n uint64) (in bool, last uint64) {
+	switch i := s.search(n); {
+	case i == len(s.runs):
+		return false, math.MaxUint64
+	case s.runs[i].Lo <= n:
+		return true, s.runs[i].Hi
+	default:
+		return false, s.runs[i].Lo - 1
+	}
+}
+
 // search returns the index of the first run that ends at or after n.
 func (s *Set) search(n uint64) int {
 	return sort.Search(len(s.runs), func(i int) bool { return s.runs[i].Hi >= n })

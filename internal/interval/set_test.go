@@ -64,6 +64,14 @@ func TestSetAgreesWithOneEntryANumber(t *testing.T) {
 			}
 		}
 		require.Equal(t, contained, a.Contains(b))
+		in, last := a.Until(n)
+		require.Equal(t, na[n], in)
+		for i := n; i <= min(last, 60); i++ {
+			require.Equal(t, in, na[i])
+		}
+		if last < math.MaxUint64 {
+			require.NotEqual(t, in, na[last+1])
+		}
 		check(t, a.Minus(b), minus)
 
 		before := a.Clone()
