@@ -23,7 +23,10 @@ type checker struct {
 	told, live  []interval.Range
 	run, before int
 
-	few [4]class
+	few struct { // of the above, as many as most deltas need
+		classes [4]class
+		runs    [2]interval.Range
+	}
 
 	replicas, events int
 	latest           clock.Timestamp // the greatest stamp of a write
@@ -54,7 +57,7 @@ func (c *checker) check(b []byte) error {
 	}
 	c.r = wire.NewReader(body[headerLen:])
 	c.latest = math.MinInt64
-	c.classes = c.few[:0]
+	c.classes, c.told, c.live = c.few.classes[:0], c.few.runs[:0:1], c.few.runs[1:1]
 	c.name(1, shape{kind(b[3]), b[4]}, 0)
 	c.replicas = c.r.Count(8)
 	ids := c.r.Take(8 * c.replicas)

@@ -129,6 +129,24 @@ func TestDecodingAllocatesInProportion(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200*len(b)))
 }
 
+// Reading a hundred thousand elements and merging them into a new replica are some thirty allocations.
+func TestDecodingIsFewAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	es := make([]string, 100_000)
+	for i := range es {
+		es[i] = fmt.Sprintf("elem-%08d", i)
+	}
+	raw, err := crdt.NewSet[string](1).Add(es...).MarshalBinary()
+	require.NoError(t, err)
+	require.LessOrEqual(t, testing.AllocsPerRun(1, func() {
+		d, err := crdt.ParseDelta(raw, crdt.Limits{})
+		require.NoError(t, err)
+		merge(t, crdt.NewSet[string](2), d)
+	}), 30.0)
+}
+
 // What a replica knows already costs nothing to hear again.
 func TestMergeOfTheKnownDoesNotAllocate(t *testing.T) {
 	a, b := crdt.NewSet[string](1), crdt.NewSet[string](2)

@@ -59,8 +59,7 @@ func (s *Elements[E]) writeEach(es []E, payload func(at slot, there bool) (p str
 				set, exists = s.ensure(), true
 				h = t.table.hash(set, s.leaf, key)
 			}
-			at = t.create(h, set, s.leaf)
-			t.at(at).key = key
+			at = t.create(h, set, s.leaf, key)
 			s.store.mint(at, p)
 		}
 	}

@@ -123,6 +123,9 @@ func NewStore(id ReplicaID, opts ...Option) *Store {
 }
 
 func gather(opts []Option) codecs {
+	if len(opts) == 0 {
+		return nil
+	}
 	cs := codecs{}
 	for _, o := range opts {
 		o.option(cs)

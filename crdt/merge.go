@@ -449,13 +449,15 @@ func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 	d := &v.defs[i]
 	if d.slot == noSlot {
 		f := v.family(i)
-		up := v.place(t, f.parent, keys)
+		up := v.defs[f.parent].slot
+		if up == noSlot {
+			up = v.place(t, f.parent, keys)
+		}
 		key := v.text(d.key)
 		h := t.table.hashBytes(up, f.shape, v.bytes(key))
 		var known bool
 		if d.slot, known = find(t, h, up, f.shape, v.bytes(key)); !known {
-			d.slot = t.create(h, up, f.shape)
-			t.at(d.slot).key = keys.keep(key)
+			d.slot = t.create(h, up, f.shape, keys.keep(key))
 		}
 	}
 	return d.slot
@@ -493,10 +495,9 @@ func (k *keeper) begin(v *view) {
 	for i := range v.fresh {
 		it := &v.fresh[i]
 		k.want += len(v.payload(it))
-		for def := it.def; def < it.def+it.n; def++ {
-			if def != 0 {
-				k.want += len(v.key(def))
-			}
+		if it.def != 0 { // keys of several stand one after the other, each with its length before it
+			last := v.text(v.defs[it.def+it.n-1].key)
+			k.want += int(last.from+last.len-v.defs[it.def].key) - int(it.n)
 		}
 	}
 }

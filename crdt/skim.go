@@ -36,7 +36,7 @@ func (k *skimmer) knows(s *Store, b []byte) bool {
 	if cap(k.nodes) > max(1<<12, int(s.tree.count)) {
 		k.nodes = nil
 	}
-	k.nodes = append(k.nodes[:0], rootSlot)
+	k.nodes = k.nodes[:0]
 	n := int(k.c.uvarint())
 	ids := k.c.at
 	k.c.at += 8 * n
@@ -53,7 +53,7 @@ func (k *skimmer) lane(local int) bool {
 	l := &k.s.lanes[local]
 	k.local, k.told, k.live = uint32(local), k.c.runs(k.told[:0]), k.c.runs(k.live[:0])
 	known, left := true, 0
-	for _, r := range k.told {
+	for _, r := range k.told { // most often this is where news shows
 		if !l.seen.ContainsRange(r.Lo, r.Hi) {
 			return false
 		}
@@ -61,6 +61,9 @@ func (k *skimmer) lane(local int) bool {
 		l.absorbers(r.Lo, r.Hi, func(upto, by uint64) {
 			known = known && (within(k.told, by) || within(k.live, upto))
 		})
+	}
+	if len(k.nodes) == 0 {
+		k.nodes = append(k.nodes, rootSlot)
 	}
 	for _, r := range k.live {
 		left += int(r.Hi - r.Lo + 1)

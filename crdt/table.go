@@ -35,7 +35,7 @@ func (t *table) hashBytes(parent slot, sh shape, key []byte) uint32 {
 }
 
 func spot(h uint64, parent slot, sh shape) uint32 {
-	return uint32(mix(h^uint64(parent)<<16^uint64(sh.kind)<<8^uint64(sh.codec)) >> 32)
+	return uint32((h ^ mix(uint64(parent)<<16|uint64(sh.kind)<<8|uint64(sh.codec))) >> 32)
 }
 
 // tagOf returns neither tagFree nor tagDead. It depends on all of the hash, as slots that are looked at

@@ -138,14 +138,13 @@ func (t *tree) ensure(parent slot, sh shape, key string) slot {
 	h := t.table.hash(parent, sh, key)
 	s, ok := find(t, h, parent, sh, key)
 	if !ok {
-		s = t.create(h, parent, sh)
-		t.at(s).key = key
+		s = t.create(h, parent, sh, key)
 	}
 	return s
 }
 
-// create makes the child of parent of which h is the hash, but for its key, which the caller must set.
-func (t *tree) create(h uint32, parent slot, sh shape) slot {
+// create makes the child of parent that has the shape and the key, of which h is the hash.
+func (t *tree) create(h uint32, parent slot, sh shape, key string) slot {
 	if 5*(t.table.used+1) > 4*len(t.table.slots) {
 		t.table.rebuild(t)
 	}
@@ -153,7 +152,7 @@ func (t *tree) create(h uint32, parent slot, sh shape) slot {
 	p, n := t.at(parent), t.at(s)
 	t.spread(p)
 	first := p.child()
-	n.shape, n.hash, n.parent, n.next, n.prev = sh, h, parent, first, noSlot // the rest is zero
+	n.key, n.shape, n.hash, n.parent, n.next, n.prev = key, sh, h, parent, first, noSlot // the rest is zero
 	if first != noSlot {
 		t.at(first).prev = s
 	}

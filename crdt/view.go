@@ -22,6 +22,15 @@ type view struct {
 	defs     []def
 	families []family
 	recent   int // index of the family that was looked up last
+
+	few struct { // of the above, as many as a small delta needs
+		lanes    [1]viewLane
+		ranges   [2]interval.Range
+		items    [1]item
+		fresh    [1]item
+		defs     [2]def
+		families [2]family
+	}
 }
 
 type viewLane struct {
@@ -166,7 +175,11 @@ func (c *cursor) runs(runs []interval.Range) []interval.Range {
 
 // read reads a delta that was made or checked here. It fails, with [ErrLimit], only if it is too long.
 func (v *view) read(b []byte) error {
-	v.b = b
+	if v.b = b; v.defs == nil {
+		f := &v.few
+		v.lanes, v.ranges, v.items, v.fresh = f.lanes[:], f.ranges[:], f.items[:], f.fresh[:]
+		v.defs, v.families = f.defs[:], f.families[:]
+	}
 	v.lanes, v.ranges, v.items, v.fresh = v.lanes[:0], v.ranges[:0], v.items[:0], v.fresh[:0]
 	v.defs, v.families, v.recent = v.defs[:0], v.families[:0], 0
 	if uint64(len(b)) > math.MaxUint32 {
@@ -175,7 +188,7 @@ func (v *view) read(b []byte) error {
 	v.root = shape{kind(b[3]), b[4]}
 	c := cursor{b, headerLen}
 	n := int(c.uvarint())
-	v.lanes, v.ranges = slices.Grow(v.lanes, n), slices.Grow(v.ranges, 2)
+	v.lanes = slices.Grow(v.lanes, n)
 	v.defs = append(v.defs, def{slot: noSlot})
 	v.families = append(v.families, family{n: 1, parent: noDef, shape: v.root})
 	ids := c.at

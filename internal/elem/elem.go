@@ -179,13 +179,7 @@ func plain[T any](nan bool) (Codec[T], bool) {
 	var c any
 	switch any(zero).(type) {
 	case string:
-		c = Codec[string]{
-			id:      String,
-			append:  func(dst []byte, v string) []byte { return append(dst, v...) },
-			parse:   func(b []byte) (string, error) { return string(b), nil },
-			size:    func(v string) int { return len(v) },
-			compare: cmp.Compare[string],
-		}
+		c = text()
 	case bool:
 		c = Codec[bool]{id: Bool, append: appendBool, read: readBool, compare: compareBool}
 	case uint64:
@@ -220,6 +214,16 @@ func plain[T any](nan bool) (Codec[T], bool) {
 		return Codec[T]{}, false
 	}
 	return c.(Codec[T]), true
+}
+
+func text() Codec[string] {
+	return Codec[string]{
+		id:      String,
+		append:  func(dst []byte, v string) []byte { return append(dst, v...) },
+		parse:   func(b []byte) (string, error) { return string(b), nil },
+		size:    func(v string) int { return len(v) },
+		compare: cmp.Compare[string],
+	}
 }
 
 func unsigned[U uint | uint8 | uint16 | uint32 | uint64 | uintptr](limit uint64) Codec[U] {
