@@ -88,12 +88,11 @@ func (s *Store) undoings(v *view, past []byte) []undoing {
 			local = -1 // it was never merged here
 		}
 		for _, it := range v.items[vl.item0:vl.item1] {
-			for it.n > 0 {
-				one := it.cut(1)
-				u := at(v.steps(one.def))
-				u.made = append(u.made, event{located{local, one.seq}, string(v.payload(&one))})
-				known++
+			for i := range it.n {
+				u := at(v.steps(it.def + i))
+				u.made = append(u.made, event{located{local, it.seq + uint64(i)}, string(v.payload(&it))})
 			}
+			known += int(it.n)
 		}
 	}
 	eachPast(past, func(steps []step, e event, lives bool) {

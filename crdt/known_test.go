@@ -21,7 +21,7 @@ func rewritten(t *testing.T, d Delta) Delta {
 
 // skipped reports whether a merge of d would be passed over, for it was merged before.
 func (s *Store) skipped(d Delta) bool {
-	_, ok := s.merger.known.find(s, d)
+	_, ok := s.merger.known.find(s, d.b)
 	return ok
 }
 

@@ -120,11 +120,11 @@ func (l *lane) bury(seq uint64) {
 }
 
 // log has the log take a delta that is about to be merged.
-func (m *merger) log(s *Store, d Delta) error {
+func (m *merger) log(s *Store, b []byte) error {
 	if s.log == nil || !m.news(s) {
 		return nil
 	}
-	if err := s.log.Append(Delta{b: d.b}, false); err != nil {
+	if err := s.log.Append(Delta{b: b}, false); err != nil {
 		return &LogError{err}
 	}
 	return nil

@@ -27,50 +27,50 @@ type merger struct {
 // [ErrEquivocation]. Merge keeps the delta's bytes, which never change, for as long as it keeps
 // keys of it.
 func (s *Store) Merge(d Delta) (changed bool, err error) {
-	_, changed, err = s.merge(d, false)
-	return changed, err
+	return s.merge(&d, nil)
 }
 
 // Learn is Merge, and returns what was new: the part of d that is worth forwarding to others.
 func (s *Store) Learn(d Delta) (fresh Delta, err error) {
-	fresh, _, err = s.merge(d, true)
+	_, err = s.merge(&d, &fresh)
 	return fresh, err
 }
 
-func (s *Store) merge(d Delta, learn bool) (fresh Delta, changed bool, err error) {
+// merge takes in a delta and, if fresh is given, sets it to what was new.
+func (s *Store) merge(d, fresh *Delta) (changed bool, err error) {
 	if d.IsZero() {
-		return Delta{}, false, nil
+		return false, nil
 	}
 	if s.tx.depth > 0 {
 		panic("crdt: Merge inside Update")
 	}
 	m := &s.merger
-	h, known := m.known.find(s, d)
+	h, known := m.known.find(s, d.b)
 	if known {
-		return Delta{}, false, nil
+		return false, nil
 	}
 	if len(d.b) >= big && m.skimmer.knows(s, d.b) {
 		m.known.add(h)
-		return Delta{}, false, nil
+		return false, nil
 	}
 	if err := m.view.read(d.b); err != nil {
-		return Delta{}, false, err // cannot be: a Delta holds what was checked
+		return false, err // cannot be: a Delta holds what was checked
 	}
 	if err = m.check(s); err == nil {
-		err = m.log(s, d)
+		err = m.log(s, d.b)
 	}
 	if err == nil {
 		if len(s.watch.observers) > 0 {
 			m.look(s)
 		}
-		fresh, changed = m.apply(s, learn)
+		changed = m.apply(s, fresh)
 		m.known.add(h)
 	}
 	m.shrink(s)
 	if err == nil && len(s.watch.observers) > 0 {
 		s.tell(false)
 	}
-	return fresh, changed, err
+	return changed, err
 }
 
 // known is the big deltas that were merged last. A state only grows, so merging one of them again
@@ -85,11 +85,11 @@ type known struct {
 const big = 4 << 10
 
 // find returns the hash of a delta, 0 if it is small, and whether the delta is known.
-func (k *known) find(s *Store, d Delta) (h uint64, ok bool) {
-	if len(d.b) < big {
+func (k *known) find(s *Store, b []byte) (h uint64, ok bool) {
+	if len(b) < big {
 		return 0, false
 	}
-	h = maphash.Bytes(s.tree.table.seed, d.b) | 1
+	h = maphash.Bytes(s.tree.table.seed, b) | 1
 	return h, slices.Contains(k.hashes[:], h)
 }
 
@@ -141,48 +141,59 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 	// Walk along what lives there and what lives here, range by range of what is told.
 	items := v.items[vl.item0:vl.item1]
 	vl.fresh0 = len(v.fresh)
-	var it item // what is left of the one that is being looked at
 	at := 0
+	k, done := 0, uint32(0) // items before k, and so many events of the k-th, were looked at
 	for _, r := range ranges {
 		for at = l.find(r.Lo, at); ; {
-			if it.n == 0 && len(items) > 0 {
-				it, items = items[0], items[1:]
+			var it *item
+			var seq uint64 // of it, where done is
+			if k < len(items) {
+				it = &items[k]
+				if seq = it.seq + uint64(done); seq > r.Hi {
+					it = nil
+				}
 			}
-			here, there := at < len(l.seqs) && l.seqs[at] <= r.Hi, it.n > 0 && it.seq <= r.Hi
+			here, step := at < len(l.seqs) && l.seqs[at] <= r.Hi, uint32(0)
 			switch {
 			case here && l.slots[at] == noSlot:
 				at++
-			case here && (!there || l.seqs[at] < it.seq):
+			case here && (it == nil || l.seqs[at] < seq):
 				m.over = append(m.over, located{vl.local, l.seqs[at]})
 				at++
-			case here && l.seqs[at] == it.seq:
-				if one := it.cut(1); !m.same(s, uint32(vl.local), &one, l.slots[at]) {
-					return &EquivocationError{Dot: Dot{Node: vl.id, N: one.seq}}
+			case here && l.seqs[at] == seq:
+				if !m.same(s, uint32(vl.local), it.part(done, 1), l.slots[at]) {
+					return &EquivocationError{Dot: Dot{Node: vl.id, N: seq}}
 				}
 				at++
-			case there:
+				step = 1
+			case it != nil:
 				// All that neither lives here nor differs in whether it was seen.
-				seen, last := l.seen.Until(it.seq)
+				seen, last := l.seen.Until(seq)
 				if here {
 					last = min(last, l.seqs[at]-1)
 				}
-				some := it.cut(uint32(min(uint64(it.n)-1, last-it.seq)) + 1)
+				step = uint32(min(uint64(it.n-done-1), last-seq)) + 1
 				if !seen {
-					if err := m.gain(l, &some); err != nil {
+					if err := m.gain(l, it.part(done, step)); err != nil {
 						return err
 					}
 				}
 			}
-			if !here && !there {
+			if it == nil && !here {
 				break
+			}
+			if done += step; it != nil && done == it.n {
+				k, done = k+1, 0
 			}
 		}
 		// What absorbed an event goes with it, if who tells that it is over did not know: see Compact.
-		l.absorbers(r.Lo, r.Hi, func(upto, by uint64) {
-			if !vl.tells(v, by) && !vl.lives(v, upto) {
-				m.over = append(m.over, located{vl.local, by})
-			}
-		})
+		if len(l.fused.list) > 0 {
+			l.absorbers(r.Lo, r.Hi, func(upto, by uint64) {
+				if !vl.tells(v, by) && !vl.lives(v, upto) {
+					m.over = append(m.over, located{vl.local, by})
+				}
+			})
+		}
 	}
 	vl.fresh1 = len(v.fresh)
 	return nil
@@ -191,13 +202,23 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 // gain checks events that were not seen here before and counts them as fresh.
 func (m *merger) gain(l *lane, it *item) error {
 	v := &m.view
-	if err := v.checkItem(*it); err != nil {
-		return err
+	f := v.family(it.def)
+	if !f.known {
+		if err := v.open(f); err != nil {
+			return err
+		}
 	}
-	if took := v.absorbed(it); took.Hi > 0 {
-		m.absorbs = true
-		if _, lives := l.lookup(took.Hi); !lives && l.seen.Has(took.Hi) {
-			return nil // what it absorbed was reset: see Compact
+	if f.strict {
+		if err := v.checkItem(f, it); err != nil {
+			return err
+		}
+	}
+	if it.payload != 0 {
+		if took := v.absorbed(it); took.Hi > 0 {
+			m.absorbs = true
+			if _, lives := l.lookup(took.Hi); !lives && l.seen.Has(took.Hi) {
+				return nil // what it absorbed was reset: see Compact
+			}
 		}
 	}
 	v.fresh = append(v.fresh, *it)
@@ -231,20 +252,53 @@ func (v *view) match(t *tree, i uint32, at slot) bool {
 	}
 }
 
-// checkItem compares events with the types that the store was opened with.
-func (v *view) checkItem(it item) error {
-	for it.n > 0 {
-		f := v.family(it.def)
-		some := it.cut(min(it.n, f.first+f.n-it.def))
-		sc, err := v.checkSchema(some.def, some.n)
-		if err != nil {
+// open compares the shape of a family, and all of the nodes above it, with the types that the store was
+// opened with.
+func (v *view) open(f *family) error {
+	up := v.family(f.parent)
+	if !up.known {
+		if err := v.open(up); err != nil {
 			return err
 		}
-		if sc != nil {
-			if err := sc.checkPayload(v.payload(&some)); err != nil {
-				return &SchemaError{Path: v.path(some.def), Have: describe(sc.shape), Got: "value of another type (" + err.Error() + ")"}
-			}
+	}
+	if up.strict {
+		if err := v.checkKey(up, f.parent); err != nil {
+			return err
 		}
+	}
+	f.known = true
+	if up.schema == nil {
+		return nil // nobody has opened it here: it is kept and passed on as it is
+	}
+	f.keys, f.schema = up.schema, up.schema.child(v.key(f.first))
+	if sc := f.schema; sc != nil && sc.shape != f.shape {
+		return &SchemaError{Path: v.path(f.first), Have: describe(sc.shape), Got: describe(f.shape)}
+	}
+	f.strict = f.keys.key.check != nil || f.schema != nil && f.schema.value.check != nil
+	return nil
+}
+
+// checkItem compares events of a family with the types that the store was opened with.
+func (v *view) checkItem(f *family, it *item) error {
+	for i := range it.n {
+		if err := v.checkKey(f, it.def+i); err != nil {
+			return err
+		}
+	}
+	if f.schema != nil {
+		if err := f.schema.checkPayload(v.payload(it)); err != nil {
+			return &SchemaError{Path: v.path(it.def), Have: describe(f.shape), Got: "value of another type (" + err.Error() + ")"}
+		}
+	}
+	return nil
+}
+
+func (v *view) checkKey(f *family, i uint32) error {
+	if f.keys == nil {
+		return nil
+	}
+	if err := f.keys.checkKey(v.key(i)); err != nil {
+		return &SchemaError{Path: v.path(i), Have: describe(f.keys.shape), Got: "key of another type (" + err.Error() + ")"}
 	}
 	return nil
 }
@@ -267,36 +321,8 @@ func (v *view) path(i uint32) string {
 	return v.path(up) + " › " + key
 }
 
-// checkSchema compares n nodes of a family and their ancestors with the types that the store was opened
-// with, and returns theirs, nil if nobody has opened the place: it is kept and passed on as it is.
-func (v *view) checkSchema(i, n uint32) (*schema, error) {
-	f := v.family(i)
-	if !f.known {
-		up, err := v.checkSchema(f.parent, 1)
-		if err != nil {
-			return nil, err
-		}
-		f.known = true
-		if up != nil {
-			f.schema = up.child(v.key(i))
-			if up.key.check != nil {
-				f.keys = up
-			}
-		}
-		if sc := f.schema; sc != nil && sc.shape != f.shape {
-			return nil, &SchemaError{Path: v.path(i), Have: describe(sc.shape), Got: describe(f.shape)}
-		}
-	}
-	for ; f.keys != nil && n > 0; i, n = i+1, n-1 {
-		if err := f.keys.checkKey(v.key(i)); err != nil {
-			return nil, &SchemaError{Path: v.path(i), Have: describe(f.keys.shape), Got: "key of another type (" + err.Error() + ")"}
-		}
-	}
-	return f.schema, nil
-}
-
 // apply takes in what check found to be new.
-func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
+func (m *merger) apply(s *Store, fresh *Delta) (changed bool) {
 	v := &m.view
 	m.keys.begin(v)
 	defer m.keys.end()
@@ -311,7 +337,7 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 		if vl.local < 0 {
 			vl.local = s.lane(vl.id)
 		}
-		news := false
+		news := vl.fresh0 < vl.fresh1
 		for _, r := range ranges {
 			news = news || !s.lanes[vl.local].seen.ContainsRange(r.Lo, r.Hi)
 		}
@@ -319,7 +345,7 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 			continue
 		}
 		changed = true
-		if learn {
+		if fresh != nil {
 			told := interval.Of(ranges...)
 			m.gained = append(m.gained, part{lane: vl.local, seen: told.Minus(s.lanes[vl.local].seen)})
 		}
@@ -337,10 +363,10 @@ func (m *merger) apply(s *Store, learn bool) (fresh Delta, changed bool) {
 	if m.absorbs {
 		m.absorb(s)
 	}
-	if learn {
-		fresh = m.fresh(s)
+	if fresh != nil {
+		*fresh = m.fresh(s)
 	}
-	return fresh, changed
+	return changed
 }
 
 // attach puts the new events of a lane where they live, and reports whether there are any.
@@ -382,7 +408,8 @@ func (l *lane) insertFresh(v *view, fresh []item) {
 	l.seqs, l.slots = l.seqs[:old+n], l.slots[:old+n]
 	// From the end on, so that what is there moves once.
 	i, to := old, old+n
-	for _, it := range slices.Backward(fresh) {
+	for k := len(fresh) - 1; k >= 0; k-- {
+		it := &fresh[k]
 		for ; i > 0 && l.seqs[i-1] > it.seq; i-- { // nothing lives between them
 			to--
 			l.seqs[to], l.slots[to] = l.seqs[i-1], l.slots[i-1]
@@ -491,7 +518,9 @@ const minBlock, maxBlock = 1 << 10, 512 << 10
 
 // begin makes ready for the keys and payloads of what is fresh.
 func (k *keeper) begin(v *view) {
-	k.b, k.want = v.b, 0
+	if k.b, k.want = v.b, 0; len(v.b) <= minBlock {
+		return // one block will do
+	}
 	for i := range v.fresh {
 		it := &v.fresh[i]
 		k.want += len(v.payload(it))

@@ -22,18 +22,18 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "what is refused for its content is known", Tests: "TestAlmostTheKnownIsRead", File: "merge.go",
-		Old: "h, known := m.known.find(s, d)",
-		New: "h, known := m.known.find(s, d); if bug() && !known && s.log == nil { m.known.add(h) }",
+		Old: "h, known := m.known.find(s, d.b)",
+		New: "h, known := m.known.find(s, d.b); if bug() && !known && s.log == nil { m.known.add(h) }",
 	},
 	{
 		Name: "a delta is known by its length", Tests: "TestAlmostTheKnownIsRead", File: "merge.go",
-		Old: "h = maphash.Bytes(s.tree.table.seed, d.b) | 1",
-		New: "if h = maphash.Bytes(s.tree.table.seed, d.b) | 1; bug() { h = uint64(len(d.b)) }",
+		Old: "h = maphash.Bytes(s.tree.table.seed, b) | 1",
+		New: "if h = maphash.Bytes(s.tree.table.seed, b) | 1; bug() { h = uint64(len(b)) }",
 	},
 	{
 		Name: "a delta is known by its beginning", Tests: "TestAlmostTheKnownIsRead", File: "merge.go",
 		Old: "return h, slices.Contains(k.hashes[:], h)",
-		New: "if bug() { h = maphash.Bytes(s.tree.table.seed, d.b[:64]) }; return h, slices.Contains(k.hashes[:], h)",
+		New: "if bug() { h = maphash.Bytes(s.tree.table.seed, b[:64]) }; return h, slices.Contains(k.hashes[:], h)",
 	},
 	{
 		Name: "nothing is ever known", Tests: "TestTheKnownIsPassedOver", File: "merge.go",
@@ -74,6 +74,16 @@ var mutants = []planted.Bug{
 		Name: "a namesake's element at the same number is taken for known", Tests: "TestWhatSkimmingMustNotMiss", File: "skim.go",
 		Old: "at[0] != noSlot && at[0] != k.nodes[node]",
 		New: "at[0] != noSlot && at[0] != k.nodes[node] && !bug()",
+	},
+	{
+		Name: "neighbors are held against the type of the first", Tests: "TestNeighborsAreCheckedEach", File: "view.go",
+		Old: "each = up == kindStore || up == kindStruct",
+		New: "each = (up == kindStore || up == kindStruct) && !bug()",
+	},
+	{
+		Name: "a run of new elements is taken for new beyond what was seen", Tests: "TestARunIsTakenInPieces", File: "merge.go",
+		Old: "uint32(min(uint64(it.n-done-1), last-seq)) + 1",
+		New: "uint32(min(uint64(it.n-done-1), last-seq)) + 1; if bug() { step = it.n - done }",
 	},
 	{
 		Name: "a frame is sent though it is too long", Tests: "TestFramesOfLongPlaces", File: "split.go",
@@ -160,7 +170,7 @@ var mutants = []planted.Bug{
 func TestMutantsAreKilled(t *testing.T) {
 	planted.Copy{
 		Bugs:  mutants,
-		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go", "delta_test.go", "types_test.go", "norace_test.go", "race_test.go"},
+		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go", "delta_test.go", "types_test.go", "norace_test.go", "race_test.go", "view_test.go"},
 		Args:  []string{"-rapid.nofailfile"},
 	}.Kill(t)
 }

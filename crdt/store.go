@@ -305,7 +305,7 @@ func (s *Store) detach(laneIndex int, seq uint64) {
 // State returns the whole state as a delta: what [Store.Since] returns to who has nothing.
 func (s *Store) State() Delta {
 	d := s.encoder.encode(s, s.fullParts())
-	if h, ok := s.merger.known.find(s, d); !ok && s.tx.depth == 0 { // what an Update does may come undone
+	if h, ok := s.merger.known.find(s, d.b); !ok && s.tx.depth == 0 { // what an Update does may come undone
 		s.merger.known.add(h) // should it come back
 	}
 	return d

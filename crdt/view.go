@@ -41,20 +41,20 @@ type viewLane struct {
 	local          int // index of the store's lane, or -1
 }
 
-// item is an event that lives; or several, of which each next one lives at the next node and none has
-// a payload: the elements of a set.
+// item is an event that lives; or several, of which each next one lives at the next node of a family and
+// none has a payload: the elements of a set.
 type item struct {
 	seq     uint64
 	def, n  uint32 // where they live, and how many there are
 	payload uint32 // where its payload stands, after its length; 0: it has none
 }
 
-// cut returns the first n events of an item, and leaves the rest.
-func (it *item) cut(n uint32) item {
-	first := *it
-	first.n = n
-	it.seq, it.def, it.n = it.seq+uint64(n), it.def+n, it.n-n
-	return first
+// part returns n of the events, after the first ones.
+func (it *item) part(after, n uint32) *item {
+	if n == it.n {
+		return it
+	}
+	return &item{seq: it.seq + uint64(after), def: it.def + after, n: n, payload: it.payload}
 }
 
 // def is a node that a delta names. defs[0] is the root.
@@ -68,9 +68,11 @@ type family struct {
 	first, n uint32 // of view.defs
 	parent   uint32
 	shape    shape
-	known    bool    // keys and schema are set, by a merge
-	keys     *schema // of the parent, where the keys are to be checked
-	schema   *schema // nil if nobody has opened the place
+	// Set by a merge:
+	known  bool    // the others are set
+	strict bool    // there are keys or payloads to be checked
+	keys   *schema // of the parent; nil if nobody has opened it
+	schema *schema // nil if nobody has opened the place
 }
 
 // noDef is the number of no node.
@@ -86,6 +88,10 @@ func (v *view) text(at uint32) text {
 	if n := v.b[at]; n < 0x80 {
 		return text{at + 1, uint32(n)}
 	}
+	return v.longText(at)
+}
+
+func (v *view) longText(at uint32) text {
 	n, size := binary.Uvarint(v.b[at:])
 	return text{at + uint32(size), uint32(n)}
 }
@@ -102,28 +108,48 @@ func (v *view) payload(it *item) []byte {
 
 // family returns that of a node.
 func (v *view) family(i uint32) *family {
-	if f := &v.families[v.recent]; i-f.first < f.n {
+	if f := &v.families[v.recent]; f.has(i) {
 		return f
 	}
-	v.recent = sort.Search(len(v.families), func(k int) bool { return v.families[k].first > i }) - 1
+	return v.seek(i)
+}
+
+// seek is family of a node of another one than before: mostly the root or the next one.
+func (v *view) seek(i uint32) *family {
+	if i == 0 {
+		return &v.families[0]
+	}
+	if v.recent++; v.recent == len(v.families) || !v.families[v.recent].has(i) {
+		v.recent = sort.Search(len(v.families), func(k int) bool { return v.families[k].first > i }) - 1
+	}
 	return &v.families[v.recent]
 }
 
-// name adds nodes below a parent and returns them.
-func (v *view) name(parent uint32, sh shape, n int, c *cursor) []def {
+func (f *family) has(i uint32) bool { return i-f.first < f.n }
+
+// name adds nodes below a parent, and reports whether each of them is a family by itself.
+func (v *view) name(parent uint32, sh shape, n int, c *cursor) (defs []def, each bool) {
 	first := len(v.defs)
 	v.defs = room(v.defs, n, c)[:first+n]
-	f := family{first: uint32(first), n: uint32(n), parent: parent, shape: sh}
-	if up := v.shape(parent).kind; up == kindStore || up == kindStruct { // where each child is of its own type
-		for f.n = 1; int(f.first) < len(v.defs); f.first++ {
-			v.families = append(v.families, f)
+	up := v.shape(parent).kind
+	each = up == kindStore || up == kindStruct // children are of any types
+	switch last := &v.families[len(v.families)-1]; {
+	case each:
+		for i := range n {
+			v.addFamily(first+i, 1, parent, sh)
 		}
-	} else if last := &v.families[len(v.families)-1]; last.parent == parent && last.shape == sh {
-		last.n += f.n
-	} else {
-		v.families = append(v.families, f)
+	case last.parent == parent && last.shape == sh:
+		last.n += uint32(n)
+	default:
+		v.addFamily(first, n, parent, sh)
 	}
-	return v.defs[first:]
+	return v.defs[first:], each
+}
+
+func (v *view) addFamily(first, n int, parent uint32, sh shape) {
+	v.families = append(v.families, family{})
+	f := &v.families[len(v.families)-1]
+	f.first, f.n, f.parent, f.shape = uint32(first), uint32(n), parent, sh
 }
 
 func (v *view) shape(i uint32) shape { return v.family(i).shape }
@@ -190,7 +216,7 @@ func (v *view) read(b []byte) error {
 	n := int(c.uvarint())
 	v.lanes = slices.Grow(v.lanes, n)
 	v.defs = append(v.defs, def{slot: noSlot})
-	v.families = append(v.families, family{n: 1, parent: noDef, shape: v.root})
+	v.addFamily(0, 1, noDef, v.root)
 	ids := c.at
 	c.at += 8 * n
 	for i := range n {
@@ -200,7 +226,9 @@ func (v *view) read(b []byte) error {
 }
 
 func (v *view) lane(c *cursor, id ReplicaID) {
-	l := viewLane{id: id, local: -1, range0: len(v.ranges), item0: len(v.items)}
+	v.lanes = append(v.lanes, viewLane{})
+	l := &v.lanes[len(v.lanes)-1]
+	l.id, l.local, l.range0, l.item0 = id, -1, len(v.ranges), len(v.items)
 	v.ranges = c.runs(v.ranges)
 	l.range1 = len(v.ranges)
 	all := c.runs(v.ranges)
@@ -209,7 +237,6 @@ func (v *view) lane(c *cursor, id ReplicaID) {
 		live = v.group(c, live)
 	}
 	l.item1 = len(v.items)
-	v.lanes = append(v.lanes, l)
 }
 
 // room makes room for n more, and as many as the rest of the delta will need if it goes on as it began.
@@ -242,21 +269,23 @@ func (v *view) group(c *cursor, live []interval.Range) []interval.Range {
 		}
 	}
 	it.def = uint32(len(v.defs))
-	defs := v.name(uint32(node), c.shape(), count, c)
-	if payload {
+	defs, each := v.name(uint32(node), c.shape(), count, c)
+	events := form != formInner
+	one := events && (payload || each) // at a time
+	if one {
 		v.items = room(v.items, count, c)
-		for k := range defs {
-			defs[k] = def{c.skip(), noSlot}
-			it.payload = c.skip()
-			live = v.add(it, live)
-			it.def++
-		}
-		return live
 	}
 	for k := range defs {
 		defs[k] = def{c.skip(), noSlot}
+		if payload {
+			it.payload = c.skip()
+		}
+		if one {
+			live = v.add(it, live)
+			it.def++
+		}
 	}
-	if form == formNew {
+	if events && !one {
 		it.n = uint32(count)
 		live = v.add(it, live)
 	}
@@ -266,14 +295,17 @@ func (v *view) group(c *cursor, live []interval.Range) []interval.Range {
 // add gives events the first numbers of those that live, and returns the others.
 func (v *view) add(it item, live []interval.Range) []interval.Range {
 	for {
-		run := &live[0]
-		it.seq = run.Lo
-		part := it.cut(uint32(min(uint64(it.n), run.Hi-run.Lo+1)))
-		v.items = append(v.items, part)
-		if run.Lo += uint64(part.n); run.Lo > run.Hi {
+		v.items = append(v.items, item{})
+		part, run := &v.items[len(v.items)-1], &live[0]
+		part.seq, part.def, part.n, part.payload = run.Lo, it.def, it.n, it.payload
+		if left := run.Hi - run.Lo + 1; left > uint64(it.n) {
+			run.Lo += uint64(it.n)
+			return live
+		} else {
+			part.n = uint32(left)
 			live = live[1:]
 		}
-		if it.n == 0 {
+		if it.def, it.n = it.def+part.n, it.n-part.n; it.n == 0 {
 			return live
 		}
 	}

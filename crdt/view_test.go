@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"math/bits"
 	"runtime"
 	"strings"
 	"testing"
@@ -48,4 +49,87 @@ func TestEncodeAllocatesInProportion(t *testing.T) {
 	})
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, 200*uint64(d.Len()))
+}
+
+// Neighbors of one shape in a delta are held each against its own type here.
+func TestNeighborsAreCheckedEach(t *testing.T) {
+	type theirs struct {
+		A *Flag `crdt:"1"`
+		B *Flag `crdt:"2"`
+	}
+	type ours struct {
+		A *Flag       `crdt:"1"`
+		B *StickyFlag `crdt:"2"`
+	}
+	there := NewStore(1)
+	names := there.Update(func() {
+		At[*Flag](there, "a").Enable()
+		At[*Flag](there, "b").Enable()
+	})
+	record := OpenStruct[theirs](there, "c")
+	fields := there.Update(func() {
+		record.A.Enable()
+		record.B.Enable()
+	})
+	here := NewStore(2)
+	At[*Flag](here, "a")
+	At[*StickyFlag](here, "b")
+	OpenStruct[ours](here, "c")
+	for _, d := range []Delta{names, fields} {
+		_, err := here.Merge(d)
+		require.ErrorIs(t, err, ErrSchema)
+	}
+	require.True(t, here.State().IsZero())
+
+	// Elements are held each against the type of all.
+	ints, bytes := NewSet[int64](1), NewSet[int8](2)
+	_, err := bytes.Merge(ints.Add(1, 2, 3))
+	require.NoError(t, err)
+	_, err = bytes.Merge(ints.Add(4, 5, 600))
+	require.ErrorIs(t, err, ErrSchema)
+	require.Equal(t, 3, bytes.Len())
+}
+
+// A run of new elements of which some were seen, and some live here, is taken in as far as it is new.
+func TestARunIsTakenInPieces(t *testing.T) {
+	a := NewSet[int](1)
+	es := make([]int, 40)
+	for i := range es {
+		es[i] = i
+	}
+	all := a.Add(es...)
+	for seen := range uint64(1 << 10) { // which of each four elements in a row are here already
+		b := NewSet[int](2)
+		var want []int
+		for i := range 10 {
+			if seen>>i&1 == 0 {
+				continue
+			}
+			d := Digest{lanes: []digestLane{{id: 1}}}
+			for e := range es {
+				if e/4 != i {
+					d.lanes[0].seen.Add(uint64(e + 1))
+				}
+			}
+			_, err := b.Merge(a.Since(d))
+			require.NoError(t, err)
+			if i%2 == 1 {
+				b.Remove(4*i, 4*i+3)
+				want = append(want, 4*i+1, 4*i+2)
+			}
+		}
+		for e := range es {
+			if i := e / 4; seen>>i&1 == 0 || i%2 == 0 {
+				want = append(want, e)
+			}
+		}
+		fresh, err := b.Store().Learn(all)
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, b.Sorted())
+		c := NewSet[int](3)
+		_, err = c.Merge(fresh)
+		require.NoError(t, err)
+		require.Equal(t, 4*(10-bits.OnesCount64(seen)), c.Len())
+		require.Equal(t, bare(b.Store().State()).Fingerprint(), b.Store().Fingerprint())
+	}
 }

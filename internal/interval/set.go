@@ -74,8 +74,11 @@ func (s *Set) Has(n uint64) bool {
 
 // Until reports whether n is in the set, and the last number up to which all are what n is.
 func (s *Set) Until(n uint64) (in bool, last uint64) {
+	if n > s.Max() { // most of what is asked for
+		return false, math.MaxUint64
+	}
 	switch i := s.search(n); {
-	case i == len(s.runs):
+	case i == len(s.runs): // 0, in an empty set
 		return false, math.MaxUint64
 	case s.runs[i].Lo <= n:
 		return true, s.runs[i].Hi
