@@ -13,6 +13,11 @@
 //	node.Step(from, message)   // something arrives; then Ready again
 //	node.Tick()                // ten times a second, say; then Ready again
 //
+// A transport is twenty to forty lines; the example shows one over net/http. It need not queue, order,
+// acknowledge or repeat anything: a message that does not get through is lost, and that is all right.
+// Messages are no longer than [Config.MaxFrame], and what waits for one peer is bounded by
+// [Config.BufferBytes].
+//
 // # What it costs
 //
 // A change goes to each peer once, in the order in which it was made, joined with what else was

@@ -1,7 +1,14 @@
 package antientropy_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
 
 	"github.com/go-calm/calm/crdt"
 	"github.com/go-calm/calm/crdt/antientropy"
@@ -36,6 +43,75 @@ func ExampleNode() {
 	}
 	fmt.Println(sets[1].Sorted(), sets[2].Sorted(), nodes[1].Stats().Refused)
 	// Output: [eggs milk tea] [eggs milk tea] 0
+}
+
+// host is a replica that others reach by POST requests: a message is a body.
+type host struct {
+	mu   sync.Mutex // guards the set and the node
+	set  *crdt.Set[string]
+	node *antientropy.Node
+	urls map[crdt.ReplicaID]string
+}
+
+// do changes something, or ticks, and then sends what there is to be sent.
+func (h *host) do(f func()) {
+	h.mu.Lock()
+	f()
+	rd := h.node.Ready()
+	h.node.Advance(rd) // a replica that is to survive a crash writes down rd.Persist first
+	h.mu.Unlock()
+	for _, e := range rd.Messages {
+		from := "?from=" + h.set.Store().ID().String()
+		resp, err := http.Post(h.urls[e.To]+from, "application/octet-stream", bytes.NewReader(e.Message))
+		if err == nil { // what is lost is sent again
+			resp.Body.Close()
+		}
+	}
+}
+
+// ServeHTTP takes a message.
+func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from, err := strconv.ParseUint(r.FormValue("from"), 16, 64)
+	message, e := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20)) // well over MaxFrame
+	if err = errors.Join(err, e); err == nil {
+		h.do(func() { err = h.node.Step(crdt.ReplicaID(from), message) })
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+// A transport over net/http: do and ServeHTTP are all of it. A program calls do with the node's Tick some
+// ten times a second.
+func Example_http() {
+	hosts, urls := map[crdt.ReplicaID]*host{}, map[crdt.ReplicaID]string{}
+	for id := range crdt.ReplicaID(3) {
+		set := crdt.NewSet[string](id + 1)
+		node := antientropy.NewNode(antientropy.Config{Self: id + 1, State: set.Store(), Seed: uint64(id), Mesh: true})
+		hosts[id+1] = &host{set: set, node: node, urls: urls}
+	}
+	for id, h := range hosts {
+		server := httptest.NewServer(h)
+		defer server.Close()
+		urls[id] = server.URL
+		for peer := range hosts {
+			h.node.AddPeer(peer)
+		}
+	}
+	hosts[1].do(func() { hosts[1].set.Add("milk", "eggs") })
+	hosts[2].do(func() { hosts[2].set.Add("tea") })
+	for range 10 {
+		for _, h := range hosts {
+			h.do(h.node.Tick)
+		}
+	}
+	for id := range crdt.ReplicaID(3) {
+		fmt.Println(hosts[id+1].set.Sorted())
+	}
+	// Output:
+	// [eggs milk tea]
+	// [eggs milk tea]
+	// [eggs milk tea]
 }
 
 // A write that is done once a majority has it, on three nodes of which one is away.
