@@ -8,16 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/memberlist"
 	"github.com/stretchr/testify/require"
 )
 
 func open(t *testing.T, n *Network) *Transport {
 	t.Helper()
-	tr, err := New(n, &memberlist.NetTransportConfig{
-		BindAddrs: []string{"127.0.0.1"},
-		Logger:    log.New(io.Discard, "", 0),
-	})
+	tr, err := Listen(n, "127.0.0.1:0", log.New(io.Discard, "", 0))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Shutdown()) })
 	return tr
@@ -156,10 +152,6 @@ func TestCutBreaksOpenStreams(t *testing.T) {
 func TestPortIsTakenTwice(t *testing.T) {
 	var n Network
 	a := open(t, &n)
-	_, port, err := a.FinalAdvertiseAddr("", 0)
-	require.NoError(t, err)
-	_, err = New(&n, &memberlist.NetTransportConfig{
-		BindAddrs: []string{"127.0.0.1"}, BindPort: port, Logger: log.New(io.Discard, "", 0),
-	})
+	_, err := Listen(&n, a.Addr(), log.New(io.Discard, "", 0))
 	require.Error(t, err)
 }

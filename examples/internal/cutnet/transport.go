@@ -1,7 +1,10 @@
 package cutnet
 
 import (
+	"fmt"
+	"log"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -20,9 +23,14 @@ type Transport struct {
 
 var _ memberlist.NodeAwareTransport = (*Transport)(nil)
 
-// New listens at config's address and port; port 0 takes a free one, see [Transport.Addr]. A nil
-// network is one of this transport's own, which nobody cuts.
-func New(network *Network, config *memberlist.NetTransportConfig) (*Transport, error) {
+// Listen listens at host:port; port 0 takes a free one, see [Transport.Addr]. A nil network is one of this
+// transport's own, which nobody cuts.
+func Listen(network *Network, addr string, logger *log.Logger) (*Transport, error) {
+	config, err := bindTo(addr)
+	if err != nil {
+		return nil, err
+	}
+	config.Logger = logger
 	inner, err := listen(config)
 	if err != nil {
 		return nil, err
@@ -42,6 +50,22 @@ func New(network *Network, config *memberlist.NetTransportConfig) (*Transport, e
 	t.done.Go(t.receive)
 	t.done.Go(t.accept)
 	return t, nil
+}
+
+func bindTo(addr string) (*memberlist.NetTransportConfig, error) {
+	host, portText, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no port", portText)
+	}
+	ip, err := net.ResolveIPAddr("ip", host)
+	if err != nil {
+		return nil, err
+	}
+	return &memberlist.NetTransportConfig{BindAddrs: []string{ip.String()}, BindPort: int(port)}, nil
 }
 
 // listen tries a few times where the port is to be any: memberlist takes a free TCP port and then
