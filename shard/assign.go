@@ -3,7 +3,6 @@ package shard
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -232,7 +231,7 @@ func (a *Assignments) UnmarshalBinary(b []byte) error {
 		r.Fail("an ID that owns nothing")
 	}
 	if err := r.Done(); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return malformed(err)
 	}
 	a.slots = slots
 	if len(slots) == 0 {

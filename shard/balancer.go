@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // ErrLoad is what every [*LoadError] matches.
@@ -72,6 +74,34 @@ type HotSlot struct {
 	Share float64 // of the whole load
 	Parts int     // into how many equal parts to split it, or by how many replicas to serve it
 	Why   string
+}
+
+// String says which slot it is and why it is too hot.
+func (h HotSlot) String() string { return fmt.Sprintf("slot %d of %s: %s", h.Slot, h.Owner, h.Why) }
+
+// String is the report of the plan, the load of the hottest node before and after, and the slots that
+// are too hot for any.
+func (p Proposal) String() string {
+	if p.Err != nil {
+		return p.Plan.String()
+	}
+	var b strings.Builder
+	b.WriteString(p.Plan.String())
+	fmt.Fprintf(&b, "hottest node %.3f → %.3f of its share\n", p.PeakBefore, p.PeakAfter)
+	for _, h := range p.Hot {
+		fmt.Fprintf(&b, "  %s\n", h)
+	}
+	return b.String()
+}
+
+// LogValue logs how much is moved, what that makes of the hottest node, and how many slots are too hot
+// for any; or the error.
+func (p Proposal) LogValue() slog.Value {
+	if p.Err != nil {
+		return p.Plan.LogValue()
+	}
+	return slog.GroupValue(slog.Int("moves", len(p.Moves)), slog.Float64("cost", p.Cost),
+		slog.Float64("before", p.PeakBefore), slog.Float64("after", p.PeakAfter), slog.Int("hot", len(p.Hot)))
 }
 
 // dust is what sums of the same loads in another order may differ by.

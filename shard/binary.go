@@ -6,12 +6,18 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strings"
 
 	"github.com/go-calm/calm/internal/wire"
 )
 
 // ErrMalformed means that bytes are not the binary form of the value they were decoded into.
 var ErrMalformed = errors.New("shard: malformed bytes")
+
+// malformed is ErrMalformed with what a reader found.
+func malformed(err error) error {
+	return fmt.Errorf("%w%s", ErrMalformed, strings.TrimPrefix(err.Error(), wire.ErrMalformed.Error()))
+}
 
 const (
 	mapVersion = 1
@@ -61,7 +67,7 @@ func (m *Map) UnmarshalBinary(b []byte) error {
 	r := wire.NewReader(b)
 	decoded, err := decodeMap(&r)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return malformed(err)
 	}
 	*m = *decoded
 	return nil

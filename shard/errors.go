@@ -33,6 +33,9 @@ type NodeError struct {
 
 // Error implements error.
 func (e *NodeError) Error() string {
+	if e.ID == "" && e.Err != nil {
+		return e.Err.Error()
+	}
 	return fmt.Sprintf("shard: node %q: %s", e.ID, strings.TrimPrefix(e.Err.Error(), "shard: "))
 }
 

@@ -79,7 +79,7 @@ func ExampleLive() {
 func ExampleStrict() {
 	_, err := shard.New([]shard.Node{{ID: "ann"}, {ID: "bob"}}, shard.Replicas(3), shard.Strict())
 	fmt.Println(err)
-	// Output: shard: too few nodes or zones for the replicas; add some, or ask for fewer replicas: 3 replicas on 2 nodes
+	// Output: shard: too few nodes or zones for the replicas; add some, or ask for fewer replicas: replicas 3, nodes 2
 }
 
 func ExampleNodeError() {

@@ -54,7 +54,7 @@ func (l *Loads) Load(id string) int64 {
 	return 0
 }
 
-// Done ends a request that [Map.Pick] gave to a node.
+// Done ends a request that [Map.Pick] gave to a node. Call it once for each.
 func (l *Loads) Done(n *Node) {
 	if c := l.byID[n.ID]; c != nil {
 		c.Add(-1)

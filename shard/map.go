@@ -1,7 +1,9 @@
 package shard
 
 import (
+	"fmt"
 	"iter"
+	"log/slog"
 	"math"
 	"math/bits"
 	"slices"
@@ -239,6 +241,17 @@ func (m *Map) Without(ids ...string) (*Map, error) {
 		}
 	}
 	return m.over(set)
+}
+
+// String says how large the map is, and which one, by its fingerprint.
+func (m *Map) String() string {
+	return fmt.Sprintf("%d slots on %d nodes, replicas: %d, fingerprint %016x", m.slots, len(m.nodes), m.replicas, m.Fingerprint())
+}
+
+// LogValue logs what String says.
+func (m *Map) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("slots", m.slots), slog.Int("nodes", len(m.nodes)), slog.Int("replicas", m.replicas),
+		slog.String("fingerprint", fmt.Sprintf("%016x", m.Fingerprint())))
 }
 
 // sum computes the fingerprint.

@@ -69,9 +69,9 @@ func (c *config) check(nodes []Node) error {
 	case !(c.slack >= 0 && c.slack <= 1): // the negation catches NaN as well
 		return &OptionError{"Slack", c.slack, "must be from 0 to 1"}
 	case c.strict && c.replicas > len(nodes):
-		return fmt.Errorf("%w: %d replicas on %d nodes", ErrReplicas, c.replicas, len(nodes))
+		return fmt.Errorf("%w: replicas %d, nodes %d", ErrReplicas, c.replicas, len(nodes))
 	case c.strict && c.replicas > topZones(nodes):
-		return fmt.Errorf("%w: %d replicas in %d zones", ErrReplicas, c.replicas, topZones(nodes))
+		return fmt.Errorf("%w: replicas %d, zones %d", ErrReplicas, c.replicas, topZones(nodes))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package shard
 import (
 	"fmt"
 	"iter"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +17,21 @@ type Move struct {
 	From string  // the ID of a node of the old map
 	To   string  // the ID of a node of the new map
 	Cost float64 // the load of the slot, where it is known; 0 otherwise
+}
+
+// String says what moves from where to where.
+func (mv Move) String() string {
+	what := fmt.Sprintf("slot %d", mv.Slot)
+	if mv.Rank > 0 {
+		what += fmt.Sprintf(", rank %d", mv.Rank)
+	}
+	switch {
+	case mv.From == "":
+		return what + ": another owner, " + mv.To
+	case mv.To == "":
+		return what + ": no longer " + mv.From
+	}
+	return what + ": " + mv.From + " → " + mv.To
 }
 
 // Plan is how to get from one map to another. It is a value: nothing happens until it is carried
@@ -216,6 +232,14 @@ func (p Plan) chains() [][]Move {
 		}
 	}
 	return chains
+}
+
+// LogValue logs how many moves there are and how few would do, or the error.
+func (p Plan) LogValue() slog.Value {
+	if p.Err != nil {
+		return slog.GroupValue(slog.Any("err", p.Err))
+	}
+	return slog.GroupValue(slog.Int("moves", len(p.Moves)), slog.Int("lower", p.Lower))
 }
 
 // String is the what-if report: how many moves and how few would do, the balance before and

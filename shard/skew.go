@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"math"
 	"math/bits"
@@ -185,8 +186,19 @@ func (r KeyReport) Verdict() string {
 
 // String is the report in one line.
 func (r KeyReport) String() string {
-	return fmt.Sprintf("%s: %d keys, the top one %.3g %%; at most %.3g shards can ever be busy; peak/avg over %d shards %.2f: %s",
-		r.Name, r.Distinct, 100*r.MaxShare, r.Ceiling, r.Shards, r.Peak, r.Verdict())
+	name := r.Name
+	if name != "" {
+		name += ": "
+	}
+	return fmt.Sprintf("%s%d keys, the top one %.3g %%; at most %.3g shards can ever be busy; peak/avg over %d shards %.2f: %s",
+		name, r.Distinct, 100*r.MaxShare, r.Ceiling, r.Shards, r.Peak, r.Verdict())
+}
+
+// LogValue logs the figures of the report and its verdict.
+func (r KeyReport) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", r.Name), slog.Uint64("events", r.Events), slog.Uint64("distinct", r.Distinct),
+		slog.Float64("share", r.MaxShare), slog.Float64("ceiling", r.Ceiling), slog.Int("shards", r.Shards),
+		slog.Float64("peak", r.Peak), slog.String("verdict", r.Verdict()))
 }
 
 // Rank judges candidate shard keys, by name, on one pass over a sample, best first.

@@ -3,7 +3,6 @@ package shard
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
@@ -70,7 +69,7 @@ func (s *Skew) UnmarshalBinary(b []byte) error {
 		last = name
 	}
 	if err := r.Done(); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return malformed(err)
 	}
 	*s = decoded
 	return nil

@@ -2,6 +2,8 @@ package shard
 
 import (
 	"cmp"
+	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -31,6 +33,18 @@ func (h Holding) Load() float64 {
 		return 0
 	}
 	return float64(h.Replicas) / h.Fair
+}
+
+// String says in one line how even the map is.
+func (s Stats) String() string {
+	return fmt.Sprintf("%d slots on %d nodes, replicas: %d, in %d bytes: fullest node %.3f of its share, emptiest %.3f",
+		s.Slots, s.Nodes, s.Replicas, s.Bytes, s.Peak, s.Trough)
+}
+
+// LogValue logs what String says.
+func (s Stats) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("slots", s.Slots), slog.Int("nodes", s.Nodes), slog.Int("replicas", s.Replicas),
+		slog.Int("bytes", s.Bytes), slog.Float64("peak", s.Peak), slog.Float64("trough", s.Trough))
 }
 
 // Stats counts the map's slots. It takes time in proportion to the table.
