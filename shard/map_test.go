@@ -6,8 +6,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -89,7 +92,12 @@ func TestSameSetSameMap(t *testing.T) {
 		want, err := New(nodes, opts...)
 		require.NoError(t, err)
 
+		bytes, err := want.MarshalBinary()
+		require.NoError(t, err)
 		same := func(m *Map, how string) {
+			got, err := m.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, bytes, got, how)
 			require.Equal(t, want.owners, m.owners, how)
 			require.Equal(t, want.nodes, m.nodes, how)
 			require.Equal(t, want.Fingerprint(), m.Fingerprint(), how)
@@ -337,6 +345,51 @@ func TestLookupsAgree(t *testing.T) {
 	require.Empty(t, slices.Collect(m.Owners(math.MaxUint32)))
 	for range m.Owners(0) {
 		break
+	}
+}
+
+// Maps are read without locks: from many goroutines a key has the owner that it has from one.
+func TestLookupsFromManyGoroutines(t *testing.T) {
+	m := must(t, nodeSet(20), Slots(256), Replicas(2))
+	keys, want := make([]string, 1000), make([]*Node, 1000)
+	for i := range keys {
+		keys[i] = strings.Repeat("k", i%70) + strconv.Itoa(i)
+		want[i] = m.Owner(keys[i])
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			wrong := 0
+			for i, key := range keys {
+				if m.Owner(key) != want[i] || m.OwnerBytes([]byte(key)) != want[i] {
+					wrong++
+				}
+			}
+			assert.Zero(t, wrong)
+			_ = m.Fingerprint()
+		})
+	}
+	wg.Wait()
+}
+
+// Nodes whose hashes are equal like every slot alike. The lower one has as many as it may, the other
+// the rest, whichever came first; what else there is goes on as ever.
+func TestNodesThatCollide(t *testing.T) {
+	nodes, err := sortNodes(nodeSet(8))
+	require.NoError(t, err)
+	for _, slack := range []float64{0, 0.05, 1} {
+		p := newPlacement(nodes, newConfig([]Option{Slots(1 << 10), Slack(slack)}), nil)
+		p.hash[5] = p.hash[2]
+		table, held, _ := p.place()
+		count := make([]int32, len(nodes))
+		for _, o := range table {
+			count[o]++
+		}
+		require.Equal(t, held, count)
+		for i, n := range count {
+			require.True(t, within(int(n), 128, slack), "slack %v: node %d holds %d", slack, i, n)
+		}
+		require.GreaterOrEqual(t, count[2], count[5])
 	}
 }
 
