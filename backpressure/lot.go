@@ -42,6 +42,13 @@ const (
 // there is no baton: the parked are served in order, by hand, by the very call that would
 // have woken them, and who comes queues up. So is one that others have passed for longer
 // than patience, however fast they are.
+//
+// A wake-up that is under way hides nothing: need says nobody is parked meanwhile, so a call that
+// comes now wakes nobody, but the woken one ends the wake-up, under mu, before it looks at the
+// queue, so it sees what that call left; and if that is more than it needs, or it has been
+// cancelled, it wakes the next. Who is served by hand is off the list and has its item before mu
+// is free, so there is no wake-up to lose: only the other side may have waited for what it moved,
+// and that is told. A call gives way to those it has served only when all that is done.
 type lot[T any] struct {
 	need atomic.Uint32
 
@@ -60,6 +67,7 @@ type lot[T any] struct {
 	handed int       // by wakeFirst, since it last yielded
 	at     time.Time // when wakeFirst last looked, and how many had passed by then
 	seen   uint64
+	thrift thrift
 
 	freeMu sync.Mutex // of its own: who serves needs mu at once
 	free   *waiter[T] // waiters to use again
@@ -181,8 +189,9 @@ func (l *lot[T]) wait(ctx context.Context, w *waiter[T]) (outcome, error) {
 	}
 }
 
-// wakeFirst wakes who has waited longest, or serves by hand.
-func (l *lot[T]) wakeFirst() {
+// wakeFirst wakes who has waited longest, or serves by hand. If it has served somebody, it may give
+// way: with polite only as far as that is cheap.
+func (l *lot[T]) wakeFirst(polite bool) {
 	l.mu.Lock()
 	now, passed, served, ready := time.Now(), l.passed(), false, chosen[T]{}
 	l.turn = now.Sub(l.at) >= unhurried*time.Duration(passed-l.seen)
@@ -205,13 +214,22 @@ func (l *lot[T]) wakeFirst() {
 			l.handed, yield = 0, true
 		}
 	}
+	polite = polite && served && l.thrift.may(now)
 	l.publish()
 	l.mu.Unlock()
 	if served {
 		l.notify()
 	}
 	ready.tell()
-	if yield {
+	switch {
+	case polite:
+		now = time.Now() // to wake took its time, too, but that is no matter of giving way
+		runtime.Gosched()
+		took := time.Since(now)
+		l.mu.Lock()
+		l.thrift.spent(now, took)
+		l.mu.Unlock()
+	case yield:
 		runtime.Gosched()
 	}
 }

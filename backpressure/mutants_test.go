@@ -15,10 +15,11 @@ type mutant struct {
 }
 
 const (
-	lin    = "Linearizable"
-	bubble = "TestNoWakeUpIsLost|Baton|ByHand|CloseAnd|CloseWakes" // synctest reports who sleeps for ever
-	rule   = "LineServes|FairWithin|ComingBack|CoDelLooks|Overload"
-	booth  = "SchedNoWakeUp|Heavy|ThoseWho|WeighCounts"
+	lin     = "Linearizable"
+	bubble  = "TestNoWakeUpIsLost|Baton|ByHand|CloseAnd|CloseWakes" // synctest reports who sleeps for ever
+	rule    = "LineServes|FairWithin|ComingBack|CoDelLooks|Overload"
+	thrifty = "Thrift|PutLets"
+	booth   = "SchedNoWakeUp|Heavy|ThoseWho|WeighCounts"
 )
 
 // The mutants of the queue. Each is a bug that some queue has shipped with, or one slip away
@@ -98,6 +99,21 @@ var mutants = []mutant{
 		"Drain looks before it says that it waits", bubble, "queue.go",
 		"q.puts.watch() // before looking, for the last Get looks after taking",
 		"if !bug() { q.puts.watch() }",
+	},
+	{
+		"a Put gives way for as much of the time as it likes", thrifty, "thrift.go",
+		"return !now.Before(t.next)",
+		"return bug() || !now.Before(t.next)",
+	},
+	{
+		"giving way is tried on, though it does not pay", thrifty, "thrift.go",
+		"t.price = min(max(2*t.price, cheap), costly)",
+		"if !bug() { t.price = min(max(2*t.price, cheap), costly) }",
+	},
+	{
+		"whom a Put has served runs when another processor has time for it", thrifty, "lot.go",
+		"case polite:",
+		"case polite && !bug():",
 	},
 	{
 		"DropOldest drops the second oldest", lin, "line.go",

@@ -30,6 +30,11 @@ const yields = 4
 // which they came. Where items come faster, a running goroutine may overtake a parked one,
 // for a millisecond at most and then no longer.
 //
+// A Put or PutAll that finds a Get parked hands it the item and lets it run, as
+// [runtime.Gosched] does, so the item is under way for half a microsecond and not until the
+// producer next waits. That takes a sixteenth of the producers' time at most, and next to
+// none where it does not pay. TryPut does not do so.
+//
 // Put and Get take two atomic operations each and allocate nothing. PutAll and GetBatch
 // take the same two for a whole batch, which makes them the fastest way through. Memory for
 // all the items is allocated by NewQueue. Options other than [RejectWhenFull] and
@@ -82,8 +87,9 @@ func NewQueue[T any](capacity int, opts ...Option[T]) *Queue[T] {
 	q.ring.init(capacity)
 	q.puts.passed, q.gets.passed = q.ring.puts, q.ring.gots
 	q.puts.try, q.gets.try = q.tryPut, q.tryGet
-	q.puts.notify, q.gets.notify = q.stocked, q.vacated
-	q.puts.wake, q.gets.wake = q.vacated, q.stocked
+	stocked := func() { q.stocked(false) }
+	q.puts.notify, q.gets.notify = stocked, q.vacated
+	q.puts.wake, q.gets.wake = q.vacated, stocked
 	q.puts.courtesy = courtesy
 	return q
 }
@@ -103,7 +109,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 		return q.putSlow(ctx, v, o)
 	}
 	if q.gets.need.Load()&needWake != 0 {
-		q.stocked()
+		q.stocked(true)
 	}
 	return nil
 }
@@ -143,7 +149,7 @@ func (q *Queue[T]) yieldPut(v *T) outcome {
 	for range yields {
 		runtime.Gosched()
 		if o := q.ring.push(v); o != denied {
-			q.stocked()
+			q.stocked(false)
 			return o
 		}
 	}
@@ -174,7 +180,7 @@ func (q *Queue[T]) TryPut(v T) error {
 	case over:
 		return ErrClosed
 	}
-	q.stocked()
+	q.stocked(false)
 	return nil
 }
 
@@ -191,7 +197,7 @@ func (q *Queue[T]) PutAll(ctx context.Context, vs []T) (n int, err error) {
 		if q.puts.need.Load()&needTurn == 0 {
 			if k, o = q.ring.pushAll(vs[n:]); k > 0 {
 				n, spin = n+k, 0
-				q.stocked()
+				q.stocked(true)
 				continue
 			}
 		}
@@ -470,17 +476,18 @@ func (q *Queue[T]) tryGet(w *waiter[T]) outcome {
 	return o
 }
 
-// stocked is called after items came in, vacated after items went out.
-func (q *Queue[T]) stocked() {
+// stocked is called after items came in, by a call that may give way if polite; vacated after
+// items went out.
+func (q *Queue[T]) stocked(polite bool) {
 	if q.gets.need.Load()&needWake != 0 && q.ring.size() > 0 {
-		q.gets.wakeFirst()
+		q.gets.wakeFirst(polite)
 	}
 }
 
 func (q *Queue[T]) vacated() {
 	need := q.puts.need.Load()
 	if need&needWake != 0 && q.ring.size() < q.cap {
-		q.puts.wakeFirst()
+		q.puts.wakeFirst(false)
 	}
 	if need&needDrain != 0 {
 		q.finish()

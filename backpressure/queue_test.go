@@ -529,7 +529,7 @@ func TestBurstCostsOneWakeUp(t *testing.T) {
 		q.gets.mu.Lock()
 		q.gets.at = time.Now().Add(time.Hour)
 		q.gets.mu.Unlock()
-		q.stocked()
+		q.stocked(false)
 	}
 	require.Len(t, first.signal, 1)
 	require.False(t, first.served)

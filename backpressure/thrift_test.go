@@ -1,0 +1,109 @@
+package backpressure
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// However they come, what pays takes a share of the time and what was saved up before.
+func TestThriftSpendsItsShareAtMost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var (
+			thrift     thrift
+			begin      = time.Unix(0, 0)
+			now        = begin
+			spent      time.Duration
+			steps      = rapid.IntRange(1, 400).Draw(t, "steps")
+			longestGap = rapid.Int64Range(1, int64(time.Millisecond)).Draw(t, "gap")
+		)
+		for range steps {
+			now = now.Add(time.Duration(rapid.Int64Range(0, longestGap).Draw(t, "gap")))
+			if !thrift.may(now) {
+				continue
+			}
+			cost := time.Duration(rapid.Int64Range(0, int64(paying)).Draw(t, "cost"))
+			thrift.spent(now, cost)
+			now, spent = now.Add(cost), spent+cost
+			require.LessOrEqual(t, spent, (now.Sub(begin)+savings)/cheap+paying)
+		}
+	})
+}
+
+func TestThriftSavesUpForABurst(t *testing.T) {
+	var thrift thrift
+	now, n := time.Unix(1, 0), 0
+	for ; thrift.may(now); n++ {
+		thrift.spent(now, time.Microsecond)
+		now = now.Add(time.Microsecond)
+	}
+	require.Equal(t, 22, n, "20 saved up, one on credit, one for the time that this took")
+}
+
+func TestThriftGivesUpWhatDoesNotPay(t *testing.T) {
+	var thrift thrift
+	now, last := time.Unix(1, 0), -savings
+	for range 20 {
+		require.True(t, thrift.may(now))
+		thrift.spent(now, 2*paying)
+		wait := thrift.next.Sub(now)
+		require.GreaterOrEqual(t, wait, last)
+		last = wait
+		if wait > 0 {
+			now = thrift.next
+		}
+	}
+	require.Equal(t, 2*paying*costly, last)
+	thrift.spent(now, time.Second)
+	require.Equal(t, restraint, thrift.next.Sub(now), "however long it took")
+	now = thrift.next
+	thrift.spent(now, paying)
+	require.Equal(t, paying*cheap, thrift.next.Sub(now), "at once, when it pays again")
+}
+
+// Who is served runs before the Put that served it returns, and after a TryPut.
+func TestPutLetsTheServedRun(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // nobody else may run it
+	const rounds = 64
+	for _, c := range []struct {
+		name string
+		put  func(*Queue[int]) error
+		want bool
+	}{
+		{"Put", func(q *Queue[int]) error { return q.Put(background, 1) }, true},
+		{"PutAll", func(q *Queue[int]) error { _, err := q.PutAll(background, []int{1}); return err }, true},
+		{"TryPut", func(q *Queue[int]) error { return q.TryPut(1) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := NewQueue[int](4)
+				var got atomic.Int64
+				go func() {
+					for range q.All(background) {
+						got.Add(1)
+					}
+				}()
+				at := 0
+				for i := range int64(rounds) {
+					time.Sleep(time.Millisecond)
+					require.NoError(t, c.put(q))
+					if got.Load() > i {
+						at++
+					}
+				}
+				q.Close()
+				// The runtime lets whoever waits longest go first now and then.
+				if c.want {
+					require.Greater(t, at, rounds*3/4)
+				} else {
+					require.Less(t, at, rounds/4)
+				}
+			})
+		})
+	}
+}
