@@ -26,7 +26,7 @@ type State interface {
 }
 
 // Config says what a [Node] is made of. Self and State must be set; of the others 0 means the
-// default.
+// default, and what is out of range counts as the nearest that is not. Ticks may be up to a million.
 type Config struct {
 	// Self names this node to its peers; best the name of the replica that State is.
 	Self crdt.ReplicaID
@@ -164,11 +164,11 @@ func NewNode(cfg Config) *Node {
 	if cfg.Self == 0 || cfg.State == nil {
 		panic("antientropy: a Config needs Self and State")
 	}
-	cfg.MaxFrame = max(cmp.Or(max(cfg.MaxFrame, 0), 64<<10), minFrame)
-	cfg.BufferBytes = cmp.Or(max(cfg.BufferBytes, 0), 4<<20)
-	cfg.ResendTicks = cmp.Or(max(cfg.ResendTicks, 0), 3)
-	cfg.ProbeTicks = cmp.Or(max(cfg.ProbeTicks, 0), 10)
-	cfg.StableTicks = cmp.Or(max(cfg.StableTicks, 0), 20)
+	cfg.MaxFrame = max(cmp.Or(cfg.MaxFrame, 64<<10), minFrame)
+	cfg.BufferBytes = max(cmp.Or(cfg.BufferBytes, 4<<20), 1)
+	cfg.ResendTicks = ticks(cfg.ResendTicks, 3)
+	cfg.ProbeTicks = ticks(cfg.ProbeTicks, 10)
+	cfg.StableTicks = ticks(cfg.StableTicks, 20)
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
 	n := &Node{cfg: cfg, session: rng.Uint64(), rng: rng}
 	n.retire(cfg.Retired, cfg.Self)
@@ -177,6 +177,14 @@ func NewNode(cfg Config) *Node {
 		n.stop = append(n.stop, o.Observe(func(c crdt.Change) { n.changes = append(n.changes, c) }))
 	}
 	return n
+}
+
+// ticks returns a number of ticks of a Config, such that what is reckoned with it does not overflow.
+func ticks(n, byDefault int) int {
+	if n == 0 {
+		return byDefault
+	}
+	return min(max(n, 1), 1_000_000)
 }
 
 // observable is a [State] that tells the changes of values.

@@ -3,6 +3,7 @@ package antientropy_test
 import (
 	"fmt"
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -661,4 +662,19 @@ func TestWordsOfAnotherLogDoNotCount(t *testing.T) {
 	}
 	require.True(t, c.equal())
 	require.Len(t, c.done[1], 9)
+}
+
+// What a Config cannot mean is taken for the nearest that it can.
+func TestConfigOutOfRange(t *testing.T) {
+	for _, x := range []int{math.MinInt, -1, 1, math.MaxInt} {
+		for _, mesh := range []bool{false, true} {
+			cfg := antientropy.Config{MaxFrame: x, BufferBytes: x, ResendTicks: x, ProbeTicks: x, StableTicks: x, Mesh: mesh}
+			c := newCluster(t, 2, 1, cfg, everybody)
+			for i := range 100 {
+				c.add(1, i)
+				c.add(2, -i)
+			}
+			c.settle(100)
+		}
+	}
 }
