@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/go-calm/calm/internal/interval"
 )
@@ -35,6 +36,17 @@ func (a Answer) String() string {
 	}
 	return fmt.Sprintf("%s in %s%s, %s; over: %v", count(uint64(told), "byte"), count(uint64(len(a.Patch)), "delta"), more,
 		count(uint64(len(a.Questions)), "question"), a.Over)
+}
+
+// between returns what a set has of lo…hi, at a cost of that: many small blocks of a set of many runs are
+// looked at one by one.
+func between(s interval.Set, lo, hi uint64) (b interval.Set) {
+	runs := s.Runs()
+	from := sort.Search(len(runs), func(i int) bool { return runs[i].Hi >= lo })
+	for ; from < len(runs) && runs[from].Lo <= hi; from++ {
+		b.AddRange(max(runs[from].Lo, lo), min(runs[from].Hi, hi))
+	}
+	return b
 }
 
 // print returns the fingerprint of the live events of a context. O(live events).
@@ -88,7 +100,7 @@ func (w *questioner) compare(l *lane, ctx interval.Set, n int) {
 			}
 			e.prints = make([]uint64, max(1, min(n, (w.size-questionHead-64)/16)))
 			for i, width := uint64(0), e.width(); i < uint64(len(e.prints)); i++ {
-				e.prints[i] = l.print(intersection(piece, interval.Of(interval.Range{Lo: lo + i*width, Hi: lo + (i+1)*width - 1})))
+				e.prints[i] = l.print(between(piece, lo+i*width, lo+(i+1)*width-1))
 			}
 		}
 		w.add(l.id, e.append(nil))
@@ -228,7 +240,7 @@ func (l *lane) answer(a *Answer, w *questioner, e *entry, fresh, gone, over *int
 	case formSeen:
 		mine := l.seen
 		if e.lo > 1 || e.hi < maxSeq {
-			mine = intersection(mine, interval.Of(interval.Range{Lo: e.lo, Hi: e.hi}))
+			mine = between(mine, e.lo, e.hi)
 		}
 		fresh.Merge(mine.Minus(e.ctx))
 		switch {
@@ -249,7 +261,7 @@ func (l *lane) answer(a *Answer, w *questioner, e *entry, fresh, gone, over *int
 			n = moreBlocks
 		}
 		for i, width := uint64(0), e.width(); i < uint64(len(e.prints)); i++ {
-			block := intersection(common, interval.Of(interval.Range{Lo: lo + i*width, Hi: lo + (i+1)*width - 1}))
+			block := between(common, lo+i*width, lo+(i+1)*width-1)
 			if l.print(block) != e.prints[i] {
 				w.compare(l, block, n)
 			}

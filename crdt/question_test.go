@@ -1,9 +1,12 @@
 package crdt_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -174,6 +177,58 @@ func TestQuestionRefuses(t *testing.T) {
 	bad := append([]byte(nil), good...)
 	bad[2] = 9
 	require.ErrorIs(t, q.UnmarshalBinary(bad), crdt.ErrVersion)
+}
+
+// Answering a hostile question costs in proportion to it: many blocks of many runs, each of which differs.
+func TestAnsweringCostsInProportion(t *testing.T) {
+	s := crdt.NewSet[int](1)
+	for i := range 40_000 {
+		s.Add(i)
+	}
+	const n = 8000
+	b := []byte{0xCA, 0x1F, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1} // one replica, one entry, of blocks
+	b = binary.AppendUvarint(b, n)
+	for range n {
+		b = append(b, 1, 0) // every other event
+	}
+	b[len(b)-2*n] = 0
+	b = binary.AppendUvarint(b, n)
+	b = append(b, make([]byte, 8*n)...)
+	var q crdt.Question
+	require.NoError(t, q.UnmarshalBinary(b))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	ans := s.Store().Answer(q, 64<<10, 1<<20)
+	runtime.ReadMemStats(&after)
+	require.NotEmpty(t, ans.Questions)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200*len(b)))
+}
+
+// Digests and questions that announce much and hold little do not take memory.
+func TestQuestionsAndDigestsAllocateInProportion(t *testing.T) {
+	id, much := []byte{0, 0, 0, 0, 0, 0, 0, 1}, []byte{0xff, 0xff, 0xff, 0xff, 0x3f}
+	seen := append([]byte{0xCA, 0x1F, 1, 0, 1}, append(id, 1)...)
+	for name, b := range map[string][]byte{
+		"digest of many replicas":   append([]byte{0xCA, 0x1E, 1}, much...),
+		"digest of many runs":       append(append([]byte{0xCA, 0x1E, 1, 1}, id...), much...),
+		"digest of many that live":  append(append([]byte{0xCA, 0x1E, 1, 1}, id...), append([]byte{1, 0, 9}, much...)...),
+		"question of many replicas": append([]byte{0xCA, 0x1F, 1, 0}, much...),
+		"question of many entries":  append(append([]byte{0xCA, 0x1F, 1, 0, 1}, id...), much...),
+		"question of many runs":     append(append([]byte{}, seen...), append([]byte{2}, much...)...),
+		"question of many blocks":   append(append([]byte{}, seen...), append([]byte{1, 1, 0, 9}, much...)...),
+		"question of a long bitmap": append(append([]byte{}, seen...), append(append([]byte{3, 1, 0}, much...), 1)...),
+	} {
+		b = append(b, make([]byte, 1000)...)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var d crdt.Digest
+		var q crdt.Question
+		err := errors.Join(d.UnmarshalBinary(b), q.UnmarshalBinary(b))
+		runtime.ReadMemStats(&after)
+		require.ErrorIs(t, err, crdt.ErrCorrupt, name)
+		require.True(t, d.IsZero() && q.IsZero(), name)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200*len(b)), name)
+	}
 }
 
 func FuzzQuestion(f *testing.F) {

@@ -1,6 +1,7 @@
 package antientropy_test
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -526,6 +527,54 @@ func TestStopEndsListening(t *testing.T) {
 	n.Stop()
 	set.Add(2)
 	require.Len(t, n.Ready().Persist, 1)
+}
+
+// A replica that lost its disk and goes on under its old name is told so by who knows what it had made, and
+// nobody takes in any of its new history. Under a new name it gets back what it had told.
+func TestNameReusedAfterLosingTheDisk(t *testing.T) {
+	c := newCluster(t, 3, 1, antientropy.Config{}, everybody)
+	c.add(2, 1, 2, 3)
+	c.settle(50)
+	c.start(2, 77, antientropy.Config{})
+	c.ids = c.ids[:3]
+	for _, id := range []crdt.ReplicaID{1, 3} {
+		c.nodes[2].AddPeer(id)
+	}
+	c.add(2, 8, 9)
+	var reused *crdt.EquivocationError
+	refused := 0
+	for range 40 {
+		for _, id := range c.ids {
+			c.nodes[id].Tick()
+			rd := c.nodes[id].Ready()
+			c.nodes[id].Advance(rd)
+			for _, m := range rd.Messages {
+				if err := c.nodes[m.To].Step(id, m.Message); err != nil {
+					require.ErrorIs(t, err, crdt.ErrEquivocation)
+					if errors.As(err, &reused) && m.To == 2 {
+						require.Equal(t, crdt.ReplicaID(2), reused.Dot.Node)
+						refused++
+					}
+				}
+			}
+		}
+	}
+	require.Positive(t, refused, "it was not told")
+	require.Equal(t, []int{8, 9}, c.sets[2].Sorted())
+	for _, id := range []crdt.ReplicaID{1, 3} {
+		require.Equal(t, []int{1, 2, 3}, c.sets[id].Sorted())
+		require.Positive(t, c.nodes[id].Stats().Refused)
+	}
+	c.ids, c.flying = []crdt.ReplicaID{1, 3}, nil
+	c.start(4, 78, antientropy.Config{})
+	for _, id := range []crdt.ReplicaID{1, 3} {
+		c.nodes[id].RemovePeer(2)
+		c.nodes[id].AddPeer(4)
+		c.nodes[4].AddPeer(id)
+	}
+	c.add(4, 8, 9)
+	c.settle(100)
+	require.Equal(t, []int{1, 2, 3, 8, 9}, c.sets[4].Sorted())
 }
 
 func TestStepRefuses(t *testing.T) {

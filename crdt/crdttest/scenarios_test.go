@@ -74,6 +74,33 @@ func TestThirdIncrementFirst(t *testing.T) {
 }
 
 func TestRegisterUnderReorderedDeltas(t *testing.T) {
+	for _, order := range [][]int{{2, 0, 1}, {2, 1, 0}, {1, 2, 0}, {1, 0, 2}, {0, 2, 1}, {0, 1, 2}} {
+		// Three writes of one replica, of which another one has seen the first, and writes beside the others.
+		a, b, c := crdt.NewRegister[string](1), crdt.NewRegister[string](2), crdt.NewRegister[string](3)
+		ds := []crdt.Delta{a.Set("first"), a.Set("second"), a.Set("third")}
+		merge(t, b, ds[0])
+		beside := b.Set("beside")
+		for _, i := range order {
+			merge(t, c, ds[i])
+		}
+		require.Equal(t, []string{"third"}, c.Values())
+		late := crdt.NewRegister[string](4)
+		merge(t, late, beside)
+		for _, i := range order {
+			merge(t, late, ds[i], beside)
+			require.NotContains(t, late.Values(), "first", "the write beside has seen it")
+		}
+		require.ElementsMatch(t, []string{"third", "beside"}, late.Values())
+		_, conflict := late.Value()
+		require.True(t, conflict)
+		merge(t, c, beside)
+		require.Equal(t, bytesOf(c.State()), bytesOf(late.State()))
+		merge(t, c, late.Set("settled"))
+		require.Equal(t, []string{"settled"}, c.Values())
+	}
+}
+
+func TestLastWriterUnderReorderedDeltas(t *testing.T) {
 	a, b := crdt.NewLWW[string](1), crdt.NewLWW[string](2)
 	var ds []crdt.Delta
 	for i, v := range []string{"first", "second", "third"} {
