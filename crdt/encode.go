@@ -193,28 +193,31 @@ func (e *encoder) liveRuns(b []byte, l *lane, spans []span) []byte {
 		if pass == 1 {
 			b = binary.AppendUvarint(b, count)
 		}
-		next, lo, hi := uint64(1), uint64(0), uint64(0)
+		next, run := uint64(1), interval.Range{}
 		end := func() {
 			switch {
-			case lo == 0:
+			case run.Lo == 0:
 			case pass == 0:
 				count++
 			default:
-				b = binary.AppendUvarint(b, lo-next)
-				b = binary.AppendUvarint(b, hi-lo)
-				next = hi + 2
+				b = binary.AppendUvarint(b, run.Lo-next)
+				b = binary.AppendUvarint(b, run.Hi-run.Lo)
+				next = run.Hi + 2
 			}
 		}
 		for _, sp := range spans {
-			for i := sp.from; i < sp.to; i++ {
-				switch seq := l.seqs[i]; {
-				case l.slots[i] == noSlot:
-				case lo != 0 && seq == hi+1:
-					hi = seq
-				default:
-					end()
-					lo, hi = seq, seq
+			for i := sp.from; i < sp.to; {
+				if l.slots[i] == noSlot {
+					i++
+					continue
 				}
+				from := i
+				i = l.dense(i, sp.to)
+				if run.Lo == 0 || l.seqs[from] != run.Hi+1 {
+					end()
+					run.Lo = l.seqs[from]
+				}
+				run.Hi = l.seqs[i-1]
 			}
 		}
 		end()
@@ -290,21 +293,27 @@ func (w *groupWriter) elements(slots []slot, i, to int) int {
 	if w.n == 0 || w.form != formNew || !w.big {
 		return i
 	}
-	b, from, over := w.b, i, 0
-	for ; i < to; i++ {
+	b, written := w.b, 0
+elements:
+	for i < to {
 		if slots[i] == noSlot {
-			over++
+			i++
 			continue
 		}
-		n := w.tree.at(slots[i])
-		if !n.alone || n.parent != w.parent || n.shape != w.shape || len(n.key) >= 0x80 {
-			break
+		row := w.tree.row(slots[i:to])
+		for k := range row {
+			n := &row[k]
+			if !n.alone || n.parent != w.parent || n.shape != w.shape || len(n.key) >= 0x80 {
+				break elements
+			}
+			b = append(append(b, byte(len(n.key))), n.key...)
+			written++
+			i++
 		}
-		b = append(append(b, byte(len(n.key))), n.key...)
 	}
 	w.b = b
-	w.n += uint64(i - from - over)
-	w.encoder.count += uint32(i - from - over)
+	w.n += uint64(written)
+	w.encoder.count += uint32(written)
 	return i
 }
 

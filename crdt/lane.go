@@ -40,6 +40,19 @@ func (l *lane) find(seq uint64, from int) int {
 	return from + sort.Search(hi-from, func(i int) bool { return l.seqs[from+i] >= seq })
 }
 
+// dense returns the end of the entries from the live one at from on, before to, whose numbers follow one
+// another; all of them live.
+func (l *lane) dense(from, to int) int {
+	if l.dead == 0 { // numbers ascend: if the last one is as far as it is long, none is left out between
+		return from + sort.Search(to-from, func(i int) bool { return l.seqs[from+i] != l.seqs[from]+uint64(i) })
+	}
+	i := from + 1
+	for i < to && l.slots[i] != noSlot && l.seqs[i] == l.seqs[i-1]+1 {
+		i++
+	}
+	return i
+}
+
 // lookup returns the index of a live dot.
 func (l *lane) lookup(seq uint64) (int, bool) {
 	i := l.last(seq)

@@ -96,6 +96,17 @@ func newTree(root shape) *tree {
 // at returns a node. The pointer is good until the next alloc.
 func (t *tree) at(s slot) *node { return &t.pages[s>>pageBits][s&(pageSize-1)] }
 
+// row returns the nodes of the first of the slots and of those after it, for as long as they stand side
+// by side. In the order in which they were made they mostly do, and are gone through in half the time.
+func (t *tree) row(slots []slot) []node {
+	first := slots[0]
+	page, from, n := t.pages[first>>pageBits], int(first&(pageSize-1)), 1
+	for n < len(slots) && slots[n] == first+slot(n) && from+n < len(page) {
+		n++
+	}
+	return page[from : from+n]
+}
+
 func (t *tree) alloc() slot {
 	if s := t.free; s != noSlot {
 		t.free = t.at(s).next
