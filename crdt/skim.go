@@ -169,20 +169,47 @@ func (k *skimmer) group(l *lane, left *int) bool {
 		}
 		count -= len(stretch)
 		k.nodes = append(k.nodes, stretch...)
-		for i, at := range stretch {
-			key := k.key()
-			if at != noSlot {
-				if n := t.at(at); n.key != string(key) || n.parent != up || up == noSlot || n.shape != sh {
-					return false
-				} else if n.alone && !payload {
-					continue
-				}
+		for len(stretch) > 0 {
+			if stretch[0] == noSlot {
+				k.key()
+				k.same(noSlot, seq, payload)
+				stretch, seq = stretch[1:], seq+1
+				continue
 			}
-			if !k.same(at, seq+uint64(i), payload) {
+			row := t.row(stretch)
+			if up == noSlot || !k.row(row, stretch, seq, up, sh, payload) {
 				return false
 			}
+			stretch, seq = stretch[len(row):], seq+uint64(len(row))
 		}
 	}
+	return true
+}
+
+// row compares the nodes where events live that stand side by side.
+func (k *skimmer) row(row []node, slots []slot, seq uint64, up slot, sh shape, payload bool) bool {
+	b, at := k.c.b, k.c.at
+	for i := range row {
+		size, from := int(b[at]), at+1
+		if size >= 0x80 {
+			k.c.at = at
+			size, from = k.long()
+		}
+		at = from + size
+		n := &row[i]
+		if n.key != string(b[from:at]) || n.parent != up || n.shape != sh {
+			return false
+		}
+		if n.alone && !payload {
+			continue
+		}
+		k.c.at = at
+		if !k.same(slots[i], seq+uint64(i), payload) {
+			return false
+		}
+		at = k.c.at
+	}
+	k.c.at = at
 	return true
 }
 
