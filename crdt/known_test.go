@@ -323,3 +323,17 @@ func TestWhatSkimmingMustNotMiss(t *testing.T) {
 	require.Zero(t, c.Value())
 	require.True(t, s.merger.skimmer.knows(s, reset.b))
 }
+
+// Keys are compared byte by byte, however they are.
+func TestEqualIsEqual(t *testing.T) {
+	for n := range 40 {
+		a := make([]byte, n, n+1)
+		require.True(t, equal(a, slices.Clone(a)))
+		require.False(t, equal(a, append(a, 0)))
+		for i := range a {
+			b := slices.Clone(a)
+			b[i] = 1
+			require.False(t, equal(a, b), "byte %d of %d", i, n)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/go-calm/calm/internal/interval"
@@ -197,7 +198,7 @@ func (k *skimmer) row(row []node, slots []slot, seq uint64, up slot, sh shape, p
 		}
 		at = from + size
 		n := &row[i]
-		if n.key != string(b[from:at]) || n.parent != up || n.shape != sh {
+		if !equal([]byte(n.key), b[from:at]) || n.parent != up || n.shape != sh {
 			return false
 		}
 		if n.alone && !payload {
@@ -211,6 +212,15 @@ func (k *skimmer) row(row []node, slots []slot, seq uint64, up slot, sh shape, p
 	}
 	k.c.at = at
 	return true
+}
+
+// equal is bytes.Equal, of keys of common length without a call.
+func equal(a, b []byte) bool {
+	if n := len(a); n == len(b) && n >= 8 && n <= 16 {
+		return binary.LittleEndian.Uint64(a) == binary.LittleEndian.Uint64(b) &&
+			binary.LittleEndian.Uint64(a[n-8:]) == binary.LittleEndian.Uint64(b[n-8:])
+	}
+	return bytes.Equal(a, b)
 }
 
 func (k *skimmer) key() []byte {
