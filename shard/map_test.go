@@ -72,6 +72,11 @@ func TestPlacementEqualsTheNaiveMatching(t *testing.T) {
 		require.NoError(t, err)
 		cfg := newConfig(append(drawOptions(t), Replicas(1)))
 		p := newPlacement(nodes, cfg, nil)
+		for i := range p.hash { // nodes whose hashes collide are nodes as well
+			if rapid.IntRange(0, 9).Draw(t, "collide") == 0 {
+				p.hash[i] = p.hash[0]
+			}
+		}
 		got, _, _ := p.place()
 
 		lower, upper := make([]int, len(nodes)), make([]int, len(nodes))
@@ -370,6 +375,46 @@ func TestLookupsFromManyGoroutines(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Whatever two maps differ in, they have different fingerprints.
+func TestFingerprintsTellApart(t *testing.T) {
+	set := func(change func(n *Node)) []Node {
+		nodes := []Node{{ID: "a", Zone: "x"}, {ID: "b", Zone: "y"}, {ID: "c", Zone: "z"}}
+		change(&nodes[1])
+		return nodes
+	}
+	same := set(func(*Node) {})
+	seen := map[uint64]string{}
+	apart := func(m *Map, what string) {
+		require.Empty(t, seen[m.Fingerprint()], what)
+		seen[m.Fingerprint()] = what
+	}
+	for _, slots := range []int{1, 2, 4, 8, 16} {
+		m := must(t, same, Slots(slots))
+		for name, m := range map[string]*Map{
+			"base":     m,
+			"ID":       must(t, set(func(n *Node) { n.ID = "d" }), Slots(slots)),
+			"weight":   must(t, set(func(n *Node) { n.Weight = 1.0000001 }), Slots(slots)),
+			"zone":     must(t, set(func(n *Node) { n.Zone = "x" }), Slots(slots)),
+			"slack":    must(t, same, Slots(slots), Slack(0.051)),
+			"seed":     must(t, same, Slots(slots), Seed(1)),
+			"replicas": must(t, same, Slots(slots), Replicas(2)),
+			"as many":  must(t, same, Slots(slots), Replicas(3)),
+			"too many": must(t, same, Slots(slots), Replicas(4)),
+		} {
+			apart(m, fmt.Sprint(name, slots))
+		}
+		for s := range slots { // each entry of the table, moved on its own
+			from := slices.Collect(m.Owners(Slot(s)))[0].ID
+			to := map[string]string{"a": "b", "b": "c", "c": "a"}[from]
+			m, err := m.Apply(Plan{Moves: []Move{{Slot: Slot(s), From: from, To: to}}})
+			require.NoError(t, err)
+			apart(m, fmt.Sprint("slot ", s, " of ", slots))
+		}
+	}
+	apart(must(t, same), "chosen slots")
+	apart(must(t, same, Slots(4096)), "the same slots, asked for")
 }
 
 // Nodes whose hashes are equal like every slot alike. The lower one has as many as it may, the other

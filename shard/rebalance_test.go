@@ -267,6 +267,11 @@ func TestApplyRefuses(t *testing.T) {
 		now = append(now, n.ID)
 	}
 	require.Equal(t, []string{own[0], other}, now)
+	_, whole := got.Rebalance([]Node{{ID: own[0]}, {ID: own[1]}, {ID: "d"}})
+	begun, err := got.Apply(whole.Part(whole.Moves[:1]))
+	require.NoError(t, err)
+	_, err = begun.Apply(whole)
+	require.ErrorIs(t, err, ErrPlan, "a plan made from another map")
 	_, err = m.Apply(Plan{Err: ErrNoNodes})
 	require.ErrorIs(t, err, ErrNoNodes)
 }

@@ -66,10 +66,8 @@ func (r *rebalance) single(m *Map) (*Map, Plan) {
 	for w, left := range touched {
 		for ; left != 0; left &= left - 1 {
 			s := w<<6 | bits.TrailingZeros64(left)
-			from, to := m.nodes[m.owners[s]].ID, r.nodes[r.table[s]].ID
-			if from != to {
-				plan.Moves = append(plan.Moves, Move{Slot: Slot(s), From: from, To: to})
-			}
+			// None comes back to where it was: what gave has all that it needs.
+			plan.Moves = append(plan.Moves, Move{Slot: Slot(s), From: m.nodes[m.owners[s]].ID, To: r.nodes[r.table[s]].ID})
 		}
 	}
 	plan.all = len(plan.Moves)
