@@ -717,13 +717,32 @@ func TestWordsOfAnotherLogDoNotCount(t *testing.T) {
 func TestConfigOutOfRange(t *testing.T) {
 	for _, x := range []int{math.MinInt, -1, 1, math.MaxInt} {
 		for _, mesh := range []bool{false, true} {
-			cfg := antientropy.Config{MaxFrame: x, BufferBytes: x, ResendTicks: x, ProbeTicks: x, StableTicks: x, Mesh: mesh}
-			c := newCluster(t, 2, 1, cfg, everybody)
-			for i := range 100 {
-				c.add(1, i)
-				c.add(2, -i)
+			sets, nodes := map[crdt.ReplicaID]*crdt.Set[int]{}, map[crdt.ReplicaID]*antientropy.Node{}
+			for id := range crdt.ReplicaID(3) {
+				if id > 0 {
+					sets[id] = crdt.NewSet[int](id)
+					nodes[id] = antientropy.NewNode(antientropy.Config{
+						Self: id, State: sets[id].Store(), MaxFrame: x, BufferBytes: x, ResendTicks: x, ProbeTicks: x, StableTicks: x, Mesh: mesh,
+					})
+					nodes[id].AddPeer(3 - id)
+				}
 			}
-			c.settle(100)
+			for i := range 100 {
+				if i < 50 {
+					sets[1].Add(i)
+					sets[2].Add(-i)
+				}
+				nodes[1].Tick()
+				nodes[2].Tick()
+				for _, id := range []crdt.ReplicaID{1, 2} { // the second hears the first before it speaks
+					rd := nodes[id].Ready()
+					nodes[id].Advance(rd)
+					for _, e := range rd.Messages {
+						require.NoError(t, nodes[e.To].Step(id, e.Message))
+					}
+				}
+			}
+			require.Equal(t, sets[1].Sorted(), sets[2].Sorted(), "%d", x)
 		}
 	}
 }
