@@ -11,8 +11,10 @@ import (
 
 // Run simulates a scenario and returns what happened in each phase. The same scenario gives the
 // same results, to the bit, if its limiter is given an algorithm of its own each time. A minute of
-// ten thousand requests a second takes about a second.
+// ten thousand requests a second takes about a second. Run panics if the scenario makes no sense: that is
+// a mistake in the program.
 func Run(s Scenario) []Result {
+	s.check()
 	// The clients draw from a generator of their own: what they do does not depend on the limiter.
 	r := &run{s: s, server: rand.New(rand.NewPCG(s.Seed, 1)), clients: rand.New(rand.NewPCG(s.Seed, 2))}
 	if s.Limiter != nil {
@@ -111,14 +113,18 @@ func (r *run) leave() {
 // capacity is what all slots can do a second.
 func (r *run) capacity() float64 { return float64(r.s.Slots) / r.s.Mean.Seconds() }
 
+// load is that of the phase now.
+func (r *run) load() float64 {
+	p := r.s.Phases[r.phase]
+	if p.To == 0 {
+		return p.Load
+	}
+	return p.Load + (p.To-p.Load)*float64(r.now-r.result.Start)/float64(p.For)
+}
+
 // rate is how much a tenant sends a second now.
 func (r *run) rate(tenant int) float64 {
-	p := r.s.Phases[r.phase]
-	load := p.Load
-	if p.To != 0 {
-		load += (p.To - p.Load) * float64(r.now-r.result.Start) / float64(p.For)
-	}
-	return load * r.s.Tenants[tenant].Load * r.capacity()
+	return r.load() * r.s.Tenants[tenant].Load * r.capacity()
 }
 
 // arrivals sends a tenant's next request after an exponential pause.
@@ -140,13 +146,22 @@ func (r *run) arrivals(tenant, phase int) {
 }
 
 // pause lets a client rest before its next request, so long that all clients together would send
-// the phase's load if they were answered at once.
+// the phase's load if they were answered at once. In a phase without load it rests to the end.
 func (r *run) pause(tenant int) {
-	rate := r.rate(tenant) * float64(len(r.s.Tenants)) / float64(r.s.Clients)
-	if rate <= 0 {
+	phase, p := r.phase, r.s.Phases[r.phase]
+	share := r.s.Tenants[tenant].Load * r.capacity() * float64(len(r.s.Tenants)) / float64(r.s.Clients)
+	most := max(p.Load, p.To) * share
+	if most <= 0 {
+		r.events.add(r.result.End, func() { r.pause(tenant) })
 		return
 	}
-	r.events.add(r.now+time.Duration(r.clients.ExpFloat64()/rate*float64(time.Second)), func() { r.request(tenant) })
+	r.events.add(r.now+time.Duration(r.clients.ExpFloat64()/most*float64(time.Second)), func() {
+		if p.To != 0 && r.phase == phase && r.clients.Float64()*most >= r.load()*share { // thinning
+			r.pause(tenant)
+			return
+		}
+		r.request(tenant)
+	})
 }
 
 func (r *run) request(tenant int) {
@@ -226,7 +241,7 @@ func (r *run) refused(j *job, err error) {
 }
 
 func (r *run) admit(j *job) {
-	j.work = r.s.Service(r.server)
+	j.work = min(max(r.s.Service(r.server), 0), maxWork)
 	r.queue = append(r.queue, j)
 	r.work()
 }
@@ -252,14 +267,19 @@ func (r *run) work() {
 			r.first = 0
 		}
 		r.result.begun++
-		r.result.drawn += time.Duration(float64(j.work) * r.slow)
+		r.result.drawn += r.slowed(j.work)
 		r.occupy(j.work, func() { r.served(j) })
 	}
 }
 
+// slowed is how long work takes now.
+func (r *run) slowed(d time.Duration) time.Duration {
+	return time.Duration(min(float64(d)*r.slow, float64(maxWork)))
+}
+
 func (r *run) occupy(d time.Duration, then func()) {
 	r.busy++
-	d = time.Duration(float64(d) * r.slow)
+	d = r.slowed(d)
 	r.result.work += d
 	r.events.add(r.now+d, func() {
 		r.busy--

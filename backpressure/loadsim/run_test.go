@@ -1,6 +1,7 @@
 package loadsim
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -73,5 +74,47 @@ func TestRampGrowsEvenly(t *testing.T) {
 	require.Len(t, sec, 4)
 	for i, want := range []float64{15_000, 25_000, 35_000, 45_000} {
 		require.InDelta(t, want, sec[i].Requests, 800)
+	}
+}
+
+// Clients rest where there is no load, and come back with it.
+func TestClientsRestWithoutLoad(t *testing.T) {
+	sec := time.Second
+	phases := []Phase{{For: sec}, {For: 0}, {For: 4 * sec, Load: 0.5}, {For: sec}, {For: 4 * sec, To: 1}, {For: sec, Load: 0.5}}
+	r := Run(Scenario{Seed: 1, Slots: 10, Service: Constant(10 * ms), Mean: 10 * ms, Clients: 100, Phases: phases})
+	for i, want := range []float64{0, 0, 2000, 0, 2000, 500} {
+		require.InDelta(t, want, r[i].Requests, 0.2*want+100, "phase %d", i) // who has begun to rest comes once
+	}
+}
+
+func TestScenariosThatMakeNoSense(t *testing.T) {
+	for name, change := range map[string]func(*Scenario){
+		"Slots 0":              func(s *Scenario) { s.Slots = 0 },
+		"Service <nil>":        func(s *Scenario) { s.Service = nil },
+		"Mean 0s":              func(s *Scenario) { s.Mean = 0 },
+		"Deadline -1ns":        func(s *Scenario) { s.Deadline = -1 },
+		"Refusing NaN":         func(s *Scenario) { s.Refusing = math.NaN() },
+		"Retries -1":           func(s *Scenario) { s.Retries = -1 },
+		"Clients -1":           func(s *Scenario) { s.Clients = -1 },
+		"Tenants[1].Load -1":   func(s *Scenario) { s.Tenants = []Tenant{{}, {Load: -1}} },
+		"Phases[0].For -1ns":   func(s *Scenario) { s.Phases[0].For = -1 },
+		"Phases[1].For":        func(s *Scenario) { s.Phases = append(s.Phases, Phase{For: math.MaxInt64}) },
+		"Phases[0].Load NaN":   func(s *Scenario) { s.Phases[0].Load = math.NaN() },
+		"Phases[0].Load 1e+07": func(s *Scenario) { s.Phases[0].Load = 1e7 },
+		"Phases[0].To +Inf":    func(s *Scenario) { s.Phases[0].To = math.Inf(1) },
+		"Phases[0].Slow -1":    func(s *Scenario) { s.Phases[0].Slow = -1 },
+		"Phases[0].Lost -1":    func(s *Scenario) { s.Phases[0].Lost = -1 },
+	} {
+		s := Scenario{Slots: 10, Service: Constant(ms), Mean: ms, Phases: []Phase{{For: time.Second}}}
+		require.NotPanics(t, func() { Run(s) })
+		change(&s)
+		func() {
+			defer func() { require.Contains(t, recover(), name) }()
+			Run(s)
+		}()
+	}
+	for _, draw := range []Service{Constant(-1), Constant(math.MaxInt64), Lognormal(ms, 300), Lognormal(ms, math.NaN())} {
+		s := Scenario{Slots: 1, Service: draw, Mean: ms, Phases: []Phase{{For: time.Second, Load: 1, Slow: 1e300}}}
+		require.NotPanics(t, func() { Run(s) }, "work is brought within bounds")
 	}
 }

@@ -1,6 +1,8 @@
 package loadsim
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/go-calm/calm/backpressure"
@@ -44,4 +46,43 @@ type Scenario struct {
 	Retries  int     // how often a client that is refused asks again, at once
 	Polite   bool    // a refused client comes back after RetryAfter instead, until it is served
 	Clients  int     // if not 0, so many clients ask, and pause between the answer and the next request
+}
+
+const (
+	maxWork = 30 * 24 * time.Hour       // of one request: what takes longer takes that
+	maxTime = 10 * 365 * 24 * time.Hour // of all phases
+	maxRate = 1e9                       // requests a second: one each moment
+)
+
+// check panics if the scenario makes no sense.
+func (s *Scenario) check() {
+	demand := func(ok bool, name string, v any) {
+		if !ok {
+			panic(fmt.Sprintf("loadsim: a Scenario with %s %v makes no sense", name, v))
+		}
+	}
+	number := func(v float64, name string) { demand(v >= 0 && !math.IsInf(v, 1), name, v) }
+	demand(s.Slots > 0, "Slots", s.Slots)
+	demand(s.Service != nil, "Service", nil)
+	demand(s.Mean > 0, "Mean", s.Mean)
+	demand(s.Deadline >= 0, "Deadline", s.Deadline)
+	number(s.Refusing, "Refusing")
+	demand(s.Retries >= 0, "Retries", s.Retries)
+	demand(s.Clients >= 0, "Clients", s.Clients)
+	most := 1.0
+	for i, t := range s.Tenants {
+		number(t.Load, fmt.Sprintf("Tenants[%d].Load", i))
+		most = max(most, t.Load)
+	}
+	end := time.Duration(0)
+	for i, p := range s.Phases {
+		at := fmt.Sprintf("Phases[%d].", i)
+		demand(p.For >= 0 && p.For <= maxTime-end, at+"For", p.For)
+		end += p.For
+		number(p.Load, at+"Load")
+		number(p.To, at+"To")
+		number(p.Slow, at+"Slow")
+		demand(p.Lost >= 0, at+"Lost", p.Lost)
+		demand(max(p.Load, p.To)*most*float64(s.Slots)/s.Mean.Seconds() <= maxRate, at+"Load", max(p.Load, p.To))
+	}
 }
