@@ -173,9 +173,11 @@ func expectedPeak(shares []float64, rest, many float64, shards int) float64 {
 	return sum / float64(rounds)
 }
 
-// Verdict is "good" up to a peak of 1.25, "fair" up to 2, and "bad" above.
+// Verdict is "good" up to a peak of 1.25, "fair" up to 2, and "bad" above; "unknown" without events.
 func (r KeyReport) Verdict() string {
 	switch {
+	case r.Peak == 0:
+		return "unknown"
 	case r.Peak <= 1.25:
 		return "good"
 	case r.Peak <= 2:
@@ -190,8 +192,12 @@ func (r KeyReport) String() string {
 	if name != "" {
 		name += ": "
 	}
-	return fmt.Sprintf("%s%d keys, the top one %.3g %%; at most %.3g shards can ever be busy; peak/avg over %d shards %.2f: %s",
-		name, r.Distinct, 100*r.MaxShare, r.Ceiling, r.Shards, r.Peak, r.Verdict())
+	ceiling := fmt.Sprintf("%.3g", r.Ceiling)
+	if r.Ceiling >= 100 {
+		ceiling = fmt.Sprintf("%.0f", r.Ceiling)
+	}
+	return fmt.Sprintf("%s%d keys, the top one %.3g %%; at most %s shards can ever be busy; peak/avg over %d shards %.2f: %s",
+		name, r.Distinct, 100*r.MaxShare, ceiling, r.Shards, r.Peak, r.Verdict())
 }
 
 // LogValue logs the figures of the report and its verdict.

@@ -193,6 +193,8 @@ func TestRank(t *testing.T) {
 	require.Panics(t, func() { NewSkew("", maxCapacity+1) })
 	empty := NewSkew("", 0).Report(3)
 	require.Zero(t, empty.Peak)
+	require.Equal(t, "unknown", empty.Verdict())
+	require.Contains(t, KeyReport{Ceiling: 1234}.String(), "at most 1234 shards")
 	require.False(t, math.IsNaN(empty.Effective))
 }
 
