@@ -22,14 +22,15 @@ type span struct{ from, to int }
 // encoder writes deltas. It is kept for its buffers.
 type encoder struct {
 	buf   []byte
-	named []slot   // nodes named so far, in order: the number of named[i] is i+1
-	block []byte   // what is left of where small deltas are put
-	big   bool     // index is used instead of named
-	index []uint32 // by slot, the number of a node, 0 if it is not named; nil if none can be named twice
-	keep  bool     // index is kept from one delta to the next, until free: see Store.split
-	dirty []slot   // of index, if it is kept
-	count uint32   // of nodes named
-	width int      // bytes an event in the last big one
+	named []slot          // nodes named so far, in order: the number of named[i] is i+1
+	block []byte          // what is left of where small deltas are put
+	big   bool            // index is used instead of named
+	index []uint32        // by slot, the number of a node, 0 if it is not named; nil if none can be named twice
+	small map[slot]uint32 // is instead of index, if the delta is small beside the state; else nil
+	keep  bool            // index is kept from one delta to the next, until free: see Store.split
+	dirty []slot          // of index, if it is kept
+	count uint32          // of nodes named
+	width int             // bytes an event in the last big one
 	chain []slot
 	head  []byte
 	past  []byte // what the next delta took the place of
@@ -58,14 +59,17 @@ func (e *encoder) encode(s *Store, parts []part) Delta {
 		}
 	}
 	e.named, e.count, e.big = e.named[:0], 0, live > 32
-	e.forget()
 	if e.big {
 		// As wide as the last time, within reason: the values then may have been large ones.
 		b = slices.Grow(b, int(min(uint64(live+2)*uint64(max(16, e.width)), uint64(16*live)+1<<20)))
 	}
+	if e.big && !e.keep && uint32(live) < s.tree.count/64 {
+		e.small = map[slot]uint32{}
+	}
 	for i := range parts {
 		b = e.part(b, s, &parts[i])
 	}
+	e.forget()
 	if e.big {
 		e.width = (len(b)+checksumLen)/live + 1
 	}
@@ -85,7 +89,7 @@ func (e *encoder) finish(d *Delta, b, past []byte) {
 		d.b, d.past = slices.Clip(b), slices.Clone(past)
 		return
 	}
-	e.buf = b
+	e.buf = spare(b, 1<<10)
 	n := len(b) + len(past)
 	var both []byte
 	if n > smallDelta {
@@ -231,10 +235,12 @@ func (e *encoder) number(s slot) (uint64, bool) {
 		return 0, true
 	}
 	if e.big {
-		if e.index == nil {
-			return 0, false
+		n := uint32(0)
+		if e.small != nil {
+			n = e.small[s]
+		} else if e.index != nil {
+			n = e.index[s]
 		}
-		n := e.index[s]
 		return uint64(n), n != 0
 	}
 	i := slices.Index(e.named, s)
@@ -248,6 +254,8 @@ func (e *encoder) name(s slot, n *node, nodes uint32) {
 	case !e.big:
 		e.named = append(e.named, s)
 	case n.alone: // one event and nothing below: it is not named again
+	case e.small != nil:
+		e.small[s] = e.count
 	default:
 		if e.index == nil {
 			e.index = make([]uint32, nodes)
@@ -261,7 +269,7 @@ func (e *encoder) name(s slot, n *node, nodes uint32) {
 
 // forget makes the index that of a delta which has named nothing.
 func (e *encoder) forget() {
-	if !e.keep {
+	if e.small = nil; !e.keep {
 		e.index = nil
 	}
 	for _, s := range e.dirty {

@@ -303,6 +303,72 @@ func TestWhatIsOverLeavesNothing(t *testing.T) {
 	small(0)
 }
 
+// buffers returns how many bytes the slices of a struct have room for.
+func buffers(v reflect.Value) int {
+	n := 0
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += buffers(v.Field(i))
+		}
+	case reflect.Slice:
+		n = v.Cap() * int(v.Type().Elem().Size())
+		for i := range v.Len() {
+			n += buffers(v.Index(i))
+		}
+	}
+	return n
+}
+
+// What a store works with it gives back: it keeps little of it, and never more than in proportion to what
+// was done last.
+func TestAnIdleStoreKeepsLittle(t *testing.T) {
+	idle := func(s *Store) int {
+		v := reflect.ValueOf(s).Elem()
+		return buffers(v.FieldByName("merger")) + buffers(v.FieldByName("encoder")) + buffers(v.FieldByName("tx"))
+	}
+	type doc = *Map[int, *LWW[string]]
+	a, b := Open[doc](1), Open[doc](2)
+	write := func(n int) Delta {
+		return a.store.Update(func() {
+			for i := range n {
+				a.At(i).Set(clock.Timestamp(i+1), "some text")
+			}
+		})
+	}
+	const few = 32 << 10
+	for _, n := range []int{1, 10, 1000, 3000, 50_000, 3000} {
+		_, err := b.Merge(write(n))
+		require.NoError(t, err)
+		require.Less(t, idle(a.store), few+400*n)
+		require.Less(t, idle(b.store), few+400*n)
+		require.Less(t, idle(a.store), 1<<20, "after %d", n)
+		require.Less(t, idle(b.store), 1<<20, "after %d", n)
+		for range 2 { // a little more
+			_, err = b.Merge(write(1))
+			require.NoError(t, err)
+		}
+		require.Less(t, idle(a.store), few, "after %d and 1", n)
+		require.Less(t, idle(b.store), few, "after %d and 1", n)
+	}
+	for i := range 10_000 {
+		if i%2 == 0 {
+			a.Remove(i) // gaps
+		}
+	}
+	_, err := b.Merge(a.State())
+	require.NoError(t, err)
+	_, err = b.Merge(a.store.Update(func() {
+		for i := range 40_000 {
+			a.Remove(i)
+		}
+	}))
+	require.NoError(t, err)
+	b.State()
+	require.Less(t, idle(a.store), few)
+	require.Less(t, idle(b.store), few)
+}
+
 // A deleted key leaves no byte: what is left is the same whatever the key was and held.
 func TestADeletedKeyLeavesNothing(t *testing.T) {
 	gone := func(key string, keys, entries int) Delta {

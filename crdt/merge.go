@@ -66,7 +66,7 @@ func (s *Store) merge(d, fresh *Delta) (changed bool, err error) {
 		changed = m.apply(s, fresh)
 		m.known.add(h)
 	}
-	m.shrink(s)
+	m.shrink()
 	if err == nil && len(s.watch.observers) > 0 {
 		s.tell(false)
 	}
@@ -490,16 +490,32 @@ func (v *view) place(t *tree, i uint32, keys *keeper) slot {
 	return d.slot
 }
 
-// shrink lets go of the buffers of a delta that is big beside the state.
-func (m *merger) shrink(s *Store) {
+// shrink lets go of buffers that are long beside what was merged.
+func (m *merger) shrink() {
 	m.view.b = nil
-	keep := max(1<<12, int(s.tree.count))
-	if cap(m.view.items) > keep || cap(m.view.defs) > keep {
+	if m.view.isLong() {
 		m.view = view{}
 	}
-	if cap(m.over) > keep {
-		m.over = nil
+	m.over, m.gained = spare(m.over, 64), spare(m.gained, 64)
+}
+
+// isLong reports whether one of the slices is longer than spare would keep.
+func (v *view) isLong() bool {
+	return isLong(v.items, 64) || isLong(v.defs, 64) || isLong(v.families, 64) ||
+		isLong(v.lanes, 64) || isLong(v.ranges, 64) || isLong(v.fresh, 64)
+}
+
+// spare returns a buffer for the next time, unless it has become a long one: an idle store keeps little,
+// and never more than in proportion to what it did last.
+func spare[T any](s []T, little int) []T {
+	if isLong(s, little) {
+		return nil
 	}
+	return s[:0]
+}
+
+func isLong[T any](s []T, little int) bool {
+	return cap(s) > little && (cap(s) > 4*len(s) || cap(s) > 64*little)
 }
 
 // keeper turns keys and payloads of a delta into strings, so that a hundred thousand of them are a
@@ -531,7 +547,11 @@ func (k *keeper) begin(v *view) {
 	}
 }
 
-func (k *keeper) end() { k.b, k.want, k.stretch = nil, 0, "" }
+func (k *keeper) end() {
+	if k.b, k.want, k.stretch = nil, 0, ""; k.block.Cap() > minBlock {
+		k.block = strings.Builder{} // it is full, or nearly
+	}
+}
 
 func (k *keeper) keep(t text) string {
 	if t.len == 0 {

@@ -76,6 +76,11 @@ var mutants = []planted.Bug{
 		New: "at[0] != noSlot && at[0] != k.nodes[node] && !bug()",
 	},
 	{
+		Name: "an idle store keeps the buffers of what was large", Tests: "TestAnIdleStoreKeepsLittle", File: "merge.go",
+		Old: "if isLong(s, little) {",
+		New: "if isLong(s, little) && !bug() {",
+	},
+	{
 		Name: "neighbors are held against the type of the first", Tests: "TestNeighborsAreCheckedEach", File: "view.go",
 		Old: "each = up == kindStore || up == kindStruct",
 		New: "each = (up == kindStore || up == kindStruct) && !bug()",

@@ -33,11 +33,9 @@ func (k *skimmer) knows(s *Store, b []byte) bool {
 		return false
 	}
 	k.s, k.c = s, cursor{b, headerLen}
-	defer func() { k.c.b = nil }()
-	if cap(k.nodes) > max(1<<12, int(s.tree.count)) {
-		k.nodes = nil
-	}
-	k.nodes = k.nodes[:0]
+	defer func() {
+		k.c.b, k.nodes, k.told, k.live = nil, spare(k.nodes, 256), spare(k.told, 64), spare(k.live, 64)
+	}()
 	n := int(k.c.uvarint())
 	ids := k.c.at
 	k.c.at += 8 * n

@@ -121,10 +121,10 @@ func (s *Store) end() Delta {
 		return d
 	}
 	s.made(&d)
-	tx.removed = tx.removed[:0]
-	if tx.past = tx.past[:0]; cap(tx.past) > 1<<16 {
-		tx.past = nil
+	if tx.past = spare(tx.past, 1<<10); isLong(tx.removed, 64) {
+		tx.parts = nil
 	}
+	tx.removed = spare(tx.removed, 64)
 	if !s.logged(d) {
 		return Delta{}
 	}

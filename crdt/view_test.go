@@ -51,6 +51,25 @@ func TestEncodeAllocatesInProportion(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, 200*uint64(d.Len()))
 }
 
+// What the delta of an update allocates does not grow with the state.
+func TestAnUpdateAllocatesInProportion(t *testing.T) {
+	s := NewMap[int, *Register[string]](1)
+	s.Store().Update(func() {
+		for i := range 100_000 {
+			s.At(i).Set("x")
+		}
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	d := s.Store().Update(func() {
+		for i := range 100 {
+			s.At(i * 7).Set("y")
+		}
+	})
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, 200*uint64(d.Len()))
+}
+
 // Neighbors of one shape in a delta are held each against its own type here.
 func TestNeighborsAreCheckedEach(t *testing.T) {
 	type theirs struct {
