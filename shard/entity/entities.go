@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-calm/calm/backpressure"
 	"github.com/go-calm/calm/shard"
@@ -27,7 +28,8 @@ type Entities[S, M any] struct {
 	refusals atomic.Uint64 // grows whenever slots begin to be refused
 	moving   sync.Mutex    // one Handoff, Adopt or Close at a time
 	done     sync.WaitGroup
-	calls    sync.Pool       // of *call[S, M], for Ask
+	calls    sync.Pool // of *call[S, M], for Ask
+	began    time.Time
 	never    context.Context // is over: for what is done only if that needs no waiting
 
 	errs, panics, strays atomic.Uint64
@@ -41,9 +43,6 @@ type envelope[S, M any] struct {
 	call *call[S, M]
 }
 
-// isWakeUp reports whether it is the empty envelope that lets a lane look at what is inner.
-func (v *envelope[S, M]) isWakeUp() bool { return v.call == nil && v.key == "" && v.hash == 0 }
-
 // New starts entities with a handler. The handler gets a turn and a message; if it returns nil, what
 // it sent goes out. If it returns an error or panics, nothing goes out, the error is reported, and
 // the state stays as the handler left it: change the state last, or undo. Options out of range panic,
@@ -52,7 +51,7 @@ func New[S, M any](handle func(t *Turn[S, M], m M) error, opts ...Option) *Entit
 	if handle == nil {
 		panic("entity: there must be a handler")
 	}
-	e := &Entities[S, M]{cfg: newConfig(opts), handle: handle}
+	e := &Entities[S, M]{cfg: newConfig(opts), handle: handle, began: time.Now()}
 	e.owned = make(slots, (e.cfg.slots+63)/64)
 	for s := range e.cfg.slots {
 		if e.cfg.owns == nil || e.cfg.owns(shard.Slot(s)) {
@@ -85,8 +84,8 @@ func (e *Entities[S, M]) send(ctx context.Context, v envelope[S, M]) error {
 	l := e.lane(slot)
 	for {
 		box := l.box.Load() // before it looks, see mailbox
-		if err := e.admits(slot); err != nil {
-			return err
+		if !e.admits(slot) {
+			return e.refusal()
 		}
 		if err := box.Put(ctx, v); !replaced(err) {
 			return err
@@ -101,8 +100,8 @@ func (e *Entities[S, M]) TrySend(key string, m M) error {
 	l := e.lane(slot)
 	for {
 		box := l.box.Load()
-		if err := e.admits(slot); err != nil {
-			return err
+		if !e.admits(slot) {
+			return e.refusal()
 		}
 		if err := box.TryPut(v); !replaced(err) {
 			return err
@@ -114,14 +113,14 @@ func (e *Entities[S, M]) TrySend(key string, m M) error {
 func replaced(err error) bool { return err != nil && errors.Is(err, backpressure.ErrClosed) }
 
 // admits says whether a message may be put into the mailbox that was loaded before.
-func (e *Entities[S, M]) admits(slot int) error {
-	if !e.owned.has(slot) {
-		return ErrNotOwned
-	}
+func (e *Entities[S, M]) admits(slot int) bool { return e.owned.has(slot) && !e.closed.Load() }
+
+// refusal is why a message was not admitted.
+func (e *Entities[S, M]) refusal() error {
 	if e.closed.Load() {
 		return ErrClosed
 	}
-	return nil
+	return ErrNotOwned
 }
 
 // on runs f on a lane, between two turns; if ctx ends before f is begun, it does not run.
@@ -191,14 +190,7 @@ func (e *Entities[S, M]) drain(ctx context.Context, l *lane[S, M], slot int) (st
 	// What was in the mailbox is handled, or in the batch under way; what turns and timers have sent is
 	// in inner. All of it comes before this call.
 	err = e.on(ctx, l, func(l *lane[S, M]) {
-		for _, x := range l.table.entries {
-			if x.state != nil && e.cfg.slot(x.hash) == slot {
-				states = append(states, x)
-			}
-		}
-		for _, x := range states {
-			l.table.remove(x.hash, x.key)
-		}
+		states = l.table.take(func(hash uint64) bool { return e.cfg.slot(hash) == slot })
 	})
 	return states, err
 }
@@ -215,13 +207,14 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 		states = func(func(string, *S) bool) {}
 	}
 	var all []entry[S]
+	var hashes []uint64
 	for key, state := range states {
 		h := shard.Hash(key, e.cfg.seed)
 		if e.cfg.slot(h) != int(s) {
 			return ErrNotOwned
 		}
 		if state != nil {
-			all = append(all, entry[S]{h, key, state})
+			all, hashes = append(all, entry[S]{key, state}), append(hashes, h)
 		}
 	}
 	e.moving.Lock()
@@ -234,8 +227,8 @@ func (e *Entities[S, M]) Adopt(s shard.Slot, states iter.Seq2[string, *S]) error
 	}
 	// Nothing ends this context, so there is no error.
 	_ = e.on(context.Background(), e.lane(int(s)), func(l *lane[S, M]) {
-		for _, x := range all {
-			l.table.put(x.hash, x.key, x.state)
+		for i, x := range all {
+			l.table.put(hashes[i], x.key, x.state)
 		}
 	})
 	e.owned.add(int(s))

@@ -23,9 +23,10 @@ type mailbox[S, M any] = backpressure.Queue[envelope[S, M]]
 // anyone wait: two full lanes that send to each other go on. While more wait in inner than a
 // mailbox holds, the mailbox is left alone, so that it fills and outside senders slow down.
 type lane[S, M any] struct {
-	e   *Entities[S, M]
-	box atomic.Pointer[mailbox[S, M]]
-	_   [64]byte // senders read the line above, and the lane does not write it
+	e       *Entities[S, M]
+	box     atomic.Pointer[mailbox[S, M]]
+	nothing *call[S, M]
+	_       [64]byte // senders read the line above, and the lane does not write it
 
 	mu     sync.Mutex
 	boxes  []*mailbox[S, M] // box is the last; those before it are closed, and emptied first
@@ -43,7 +44,6 @@ type lane[S, M any] struct {
 	rest    []envelope[S, M] // of the batch under way: what is not handled yet
 	ahead   [64]*S           // states of the messages that are next, nil where unknown
 	seen    uint64           // the changes of the table when they were found
-	touched uint64           // makes the compiler load what look touches
 	least   time.Duration    // what a turn must take to be noted
 	count   uint64           // handled
 	handled atomic.Uint64
@@ -56,7 +56,7 @@ const (
 )
 
 func newLane[S, M any](e *Entities[S, M]) *lane[S, M] {
-	l := &lane[S, M]{e: e, timers: map[*time.Timer]struct{}{}, least: -1}
+	l := &lane[S, M]{e: e, nothing: &call[S, M]{}, timers: map[*time.Timer]struct{}{}, least: -1}
 	l.turn.lane = l
 	l.renew()
 	l.from = l.boxes[0]
@@ -113,9 +113,9 @@ func (l *lane[S, M]) add(v envelope[S, M]) (ok, wake bool) {
 	return true, wake
 }
 
-// wake wakes the lane with an empty envelope; a mailbox without room for it does not let it sleep,
-// nor does one that is closed.
-func (l *lane[S, M]) wake() { _ = l.box.Load().TryPut(envelope[S, M]{}) }
+// wake wakes the lane with a call of nothing; a mailbox without room for it does not let it sleep, nor
+// does one that is closed.
+func (l *lane[S, M]) wake() { _ = l.box.Load().TryPut(envelope[S, M]{call: l.nothing}) }
 
 func (l *lane[S, M]) end() {
 	l.mu.Lock()
@@ -200,24 +200,31 @@ func (l *lane[S, M]) serve(batch []envelope[S, M]) {
 // other would wait for each, while here the waits overlap.
 func (l *lane[S, M]) look(batch []envelope[S, M]) (n int) {
 	batch = batch[:min(len(batch), len(l.ahead))]
-	if mask := len(l.table.entries) - 1; mask >= 0 {
-		// No branch depends on these loads, so that they are all under way at once.
-		sum := uint64(0)
-		for i := range batch {
-			sum += l.table.entries[int(batch[i].hash)&mask].hash
-		}
-		l.touched = sum
-	}
+	index, entries, ahead := l.table.index, l.table.entries, l.ahead[:len(batch)]
+next:
 	for n < len(batch) {
 		v, at := &batch[n], n
 		n++
-		if v.call != nil || v.isWakeUp() {
-			l.ahead[at] = nil
+		if v.call != nil {
+			ahead[at] = nil
 			break
 		}
-		state := l.table.get(v.hash, v.key)
-		_ = *state // touches it, and nothing waits for that
-		l.ahead[at] = state
+		for i := int(v.hash >> placeBits); ; i++ {
+			if i &= len(index) - 1; uint(i) >= uint(len(index)) {
+				break
+			}
+			w := index[i]
+			if w == 0 {
+				break
+			}
+			if e := &entries[uint32(w)]; (w^v.hash)>>placeBits == 0 && e.key == v.key {
+				_ = *e.state // touches it, and nothing waits for that
+				ahead[at] = e.state
+				continue next
+			}
+		}
+		ahead[at] = l.table.get(v.hash, v.key)
+		index, entries = l.table.index, l.table.entries
 	}
 	l.seen = l.table.changes
 	return n
@@ -267,7 +274,7 @@ func (l *lane[S, M]) some(batch []envelope[S, M], states []*S) (n int) {
 // one handles one message of which nothing is known, or which is timed.
 func (l *lane[S, M]) one(v *envelope[S, M]) {
 	switch {
-	case v.isWakeUp():
+	case v.call == l.nothing:
 	case v.call != nil && v.call.onLane != nil:
 		v.call.onLane(l)
 		l.publish()
@@ -284,9 +291,9 @@ func (l *lane[S, M]) one(v *envelope[S, M]) {
 			l.finish(v, l.e.handle(t, v.msg))
 			return
 		}
-		start := time.Now()
+		start := time.Since(l.e.began) // half of what time.Now costs
 		err := l.e.handle(t, v.msg)
-		if took := time.Since(start); took > l.least {
+		if took := time.Since(l.e.began) - start; took > l.least {
 			l.note(v.key, took)
 		}
 		l.finish(v, err)

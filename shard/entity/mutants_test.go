@@ -16,8 +16,8 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "lost at a hand-off: who was let in is still on the way", Tests: "TestHandoffUnderLoad", File: "entities.go",
-		Old: "box := l.box.Load() // before it looks, see mailbox\n\t\tif err := e.admits(slot); err != nil {\n\t\t\treturn err\n\t\t}\n",
-		New: "if err := e.admits(slot); err != nil { return err }\nif bug() { jitter() }\nbox := l.box.Load()\n",
+		Old: "box := l.box.Load() // before it looks, see mailbox\n\t\tif !e.admits(slot) {\n\t\t\treturn e.refusal()\n\t\t}\n",
+		New: "if !e.admits(slot) { return e.refusal() }\nif bug() { jitter() }\nbox := l.box.Load()\n",
 	},
 	{
 		Name: "lost at a hand-off: a mailbox is passed over", Tests: "TestHandoffsThatGiveUpLoseNothing", File: "lane.go",
@@ -45,9 +45,9 @@ var mutants = []planted.Bug{
 		New: "if c.abandon() {\n if bug() { c.release() }\n",
 	},
 	{
-		Name: "a state stays behind when its slot moves", Tests: "TestHandoffWaitsForAllThatWasAccepted", File: "entities.go",
-		Old: "l.table.remove(x.hash, x.key)",
-		New: "if !bug() { l.table.remove(x.hash, x.key) }",
+		Name: "a state stays behind when its slot moves", Tests: "TestHandoffWaitsForAllThatWasAccepted", File: "table.go",
+		Old: "t.remove(hashes[i], e.key)",
+		New: "if !bug() { t.remove(hashes[i], e.key) }",
 	},
 	{
 		Name: "a slot is owned before its states are there", Tests: "TestAdoptedSlotsOpenWithTheirStates", File: "entities.go",
@@ -71,8 +71,8 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "a batch is not asked again whether its slots are owned", Tests: "TestBatchMeetsASlotThatHasGone", File: "sender.go",
-		Old: "n != s.since[lane] {",
-		New: "n != s.since[lane] && !bug() {",
+		Old: "n != b.since {",
+		New: "n != b.since && !bug() {",
 	},
 	{
 		Name: "a panic costs those behind it", Tests: "TestPanicsAndPartialBatches", File: "lane.go",

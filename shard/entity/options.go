@@ -16,6 +16,7 @@ type config struct {
 	onError func(key string, err error)
 	stray   func(key string, m any)
 	log     uint8 // log2 of slots
+	shift   uint8 // that leaves log bits of 63
 }
 
 // Option changes one thing about [Entities].
@@ -58,11 +59,12 @@ func newConfig(opts []Option) config {
 	}
 	c.lanes = min(c.lanes, c.slots)
 	c.log = uint8(bits.Len(uint(c.slots)) - 1)
+	c.shift = 63 - c.log
 	return c
 }
 
 // slot is [shard.Map.Slot] of a hash: its leading bits.
-func (c *config) slot(hash uint64) int { return int(hash >> 1 >> ((63 - c.log) & 63)) }
+func (c *config) slot(hash uint64) int { return int(hash >> 1 >> (c.shift & 63)) }
 
 // lane is the number of the lane of a slot: lanes serve ranges of nearly equal size. Slots are a
 // power of two, so this is a division.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-calm/calm/shard"
 )
@@ -13,15 +14,20 @@ import (
 // It is for one goroutine; make one for each with [Entities.Sender].
 type Sender[S, M any] struct {
 	e       *Entities[S, M]
-	batches [][]envelope[S, M] // by lane
-	since   []uint64           // by lane: the refusals when the batch was begun
+	size    int
+	batches []batch[S, M] // by lane
 }
 
-// Sender returns a sender with batches of a size, at least 1.
-func (e *Entities[S, M]) Sender(batch int) *Sender[S, M] {
-	s := &Sender[S, M]{e: e, batches: make([][]envelope[S, M], len(e.lanes)), since: make([]uint64, len(e.lanes))}
+type batch[S, M any] struct {
+	items []envelope[S, M]
+	since uint64 // the refusals when the first was added
+}
+
+// Sender returns a sender with batches of that size, at least 1.
+func (e *Entities[S, M]) Sender(size int) *Sender[S, M] {
+	s := &Sender[S, M]{e: e, size: max(size, 1), batches: make([]batch[S, M], len(e.lanes))}
 	for i := range s.batches {
-		s.batches[i] = make([]envelope[S, M], 0, max(batch, 1))
+		s.batches[i].items = make([]envelope[S, M], 0, s.size)
 	}
 	return s
 }
@@ -33,16 +39,21 @@ func (s *Sender[S, M]) Send(ctx context.Context, key string, m M) error {
 	h := shard.Hash(key, s.e.cfg.seed)
 	slot := s.e.cfg.slot(h)
 	lane := s.e.cfg.lane(slot)
-	b := s.batches[lane]
-	if len(b) == 0 {
-		s.since[lane] = s.e.refusals.Load()
+	b := &s.batches[lane]
+	n := len(b.items)
+	if n == 0 {
+		b.since = s.e.refusals.Load()
 	}
-	if err := s.e.admits(slot); err != nil {
-		return err
+	if !s.e.admits(slot) {
+		return s.e.refusal()
 	}
-	b = append(b, envelope[S, M]{key: key, hash: h, msg: m})
-	s.batches[lane] = b
-	if len(b) < cap(b) {
+	if n == cap(b.items) { // the last flush was cut short
+		b.items = slices.Grow(b.items, 1)
+	}
+	b.items = b.items[:n+1]
+	v := &b.items[n] // made in place: to copy an envelope that was just made takes as long as all the rest
+	v.key, v.hash, v.msg = key, h, m
+	if len(b.items) < s.size {
 		return nil
 	}
 	return s.flush(ctx, lane)
@@ -57,7 +68,7 @@ func (s *Sender[S, M]) Send(ctx context.Context, key string, m M) error {
 func (s *Sender[S, M]) Flush(ctx context.Context) error {
 	var errs error
 	for lane := range s.batches {
-		if len(s.batches[lane]) > 0 {
+		if len(s.batches[lane].items) > 0 {
 			errs = errors.Join(errs, s.flush(ctx, lane))
 		}
 	}
@@ -65,13 +76,13 @@ func (s *Sender[S, M]) Flush(ctx context.Context) error {
 }
 
 func (s *Sender[S, M]) flush(ctx context.Context, lane int) (err error) {
-	l, b := s.e.lanes[lane], s.batches[lane]
+	l, b := s.e.lanes[lane], &s.batches[lane]
 	var unsent *Unsent[M]
-	left := b
+	left := b.items
 	for len(left) > 0 {
 		box := l.box.Load() // before it looks, see mailbox
-		if n := s.e.refusals.Load(); n != s.since[lane] {
-			s.since[lane] = n
+		if n := s.e.refusals.Load(); n != b.since {
+			b.since = n
 			left, unsent = s.sift(left, unsent)
 		} // else what was admitted still is
 		var n int
@@ -82,9 +93,9 @@ func (s *Sender[S, M]) flush(ctx context.Context, lane int) (err error) {
 		}
 		err = nil
 	}
-	rest := copy(b, left)
-	clear(b[rest:])
-	s.batches[lane] = b[:rest]
+	rest := copy(b.items, left)
+	clear(b.items[rest:])
+	b.items = b.items[:rest]
 	if unsent != nil {
 		return errors.Join(unsent, err)
 	}
@@ -95,13 +106,12 @@ func (s *Sender[S, M]) flush(ctx context.Context, lane int) (err error) {
 func (s *Sender[S, M]) sift(b []envelope[S, M], unsent *Unsent[M]) ([]envelope[S, M], *Unsent[M]) {
 	kept := b[:0]
 	for _, v := range b {
-		err := s.e.admits(s.e.cfg.slot(v.hash))
-		if err == nil {
+		if s.e.admits(s.e.cfg.slot(v.hash)) {
 			kept = append(kept, v)
 			continue
 		}
 		if unsent == nil {
-			unsent = &Unsent[M]{Err: err}
+			unsent = &Unsent[M]{Err: s.e.refusal()}
 		}
 		unsent.Messages = append(unsent.Messages, Message[M]{v.key, v.msg})
 	}
