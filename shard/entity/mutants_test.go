@@ -17,7 +17,7 @@ var mutants = []planted.Bug{
 	{
 		Name: "lost at a hand-off: who was let in is still on the way", Tests: "TestHandoffUnderLoad", File: "entities.go",
 		Old: "box := l.box.Load() // before it looks, see mailbox\n\t\tif !e.admits(slot) {\n\t\t\treturn e.refusal()\n\t\t}\n",
-		New: "if !e.admits(slot) { return e.refusal() }\nif bug() { jitter() }\nbox := l.box.Load()\n",
+		New: "box := l.box.Load()\nif !e.admits(slot) { return e.refusal() }\nif bug() { jitter(); box = l.box.Load() }\n",
 	},
 	{
 		Name: "lost at a hand-off: a mailbox is passed over", Tests: "TestHandoffsThatGiveUpLoseNothing", File: "lane.go",
