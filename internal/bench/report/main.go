@@ -2,12 +2,14 @@
 // results/, one dated table for each package:
 //
 //	go -C internal/bench run ./report clock lattice
+//	go -C internal/bench run ./report -render clock
 //	go -C internal/bench run ./report -allocs
 //
 // The first form measures: give it a machine that does nothing else. Beside each table it
-// leaves the raw lines, which benchstat reads. The second form measures no time and so runs
-// anywhere, CI included: it compares what calm's own operations allocate with
-// results/allocs.txt and fails when one allocates more. With -rewrite it writes that file.
+// leaves the raw lines, which benchstat reads. The second writes the table anew from those
+// lines. The third measures no time and so runs anywhere, CI included: it compares what
+// calm's own operations allocate with results/allocs.txt and fails when one allocates more.
+// With -rewrite it writes that file.
 package main
 
 import (
@@ -36,6 +38,7 @@ func run(args []string, out io.Writer) error {
 	count := flags.Int("count", 6, "how often each benchmark runs; the table holds medians")
 	benchtime := flags.String("benchtime", "100ms", "how long each run takes")
 	only := flags.String("bench", ".", "the benchmarks to run, as for go test -bench")
+	again := flags.Bool("render", false, "write the tables anew from the raw lines, and measure nothing")
 	allocs := flags.Bool("allocs", false, "compare allocations with results/allocs.txt instead")
 	rewrite := flags.Bool("rewrite", false, "with -allocs: write that file anew")
 	flags.Usage = func() {
@@ -57,6 +60,12 @@ func run(args []string, out io.Writer) error {
 	}
 	for _, pkg := range flags.Args() {
 		pkg = filepath.Base(pkg)
+		if *again {
+			if err := renderAgain(pkg); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := measure(out, pkg, *only, *benchtime, *count); err != nil {
 			return err
 		}
@@ -100,6 +109,19 @@ func measure(out io.Writer, pkg, only, benchtime string, count int) error {
 	}
 	fmt.Fprintf(out, "wrote results/%s.md and results/%s.txt\n", pkg, pkg)
 	return nil
+}
+
+// renderAgain writes results/pkg.md from results/pkg.txt.
+func renderAgain(pkg string) error {
+	raw, err := os.ReadFile(filepath.Join("results", pkg+".txt"))
+	if err != nil {
+		return err
+	}
+	table, err := render(pkg, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join("results", pkg+".md"), table, 0o644)
 }
 
 // goCommand returns what a go command prints, or its last lines as an error.

@@ -98,6 +98,22 @@ func (r *row) beside(rows []*row) (peers []*row) {
 	return peers
 }
 
+// metric prints what r's benchmark reports in a unit of its own, with what the same is at its peers.
+func (r *row) metric(unit string, peers []*row) string {
+	v, _, _ := r.median(unit)
+	var theirs []string
+	for _, p := range peers {
+		if t, _, n := p.median(unit); n > 0 {
+			theirs = append(theirs, fmt.Sprintf("%s: %.4g", p.instead(r), t))
+		}
+	}
+	s := fmt.Sprintf("%.4g %s", v, unit)
+	if len(theirs) > 0 {
+		s += " (" + strings.Join(theirs, ", ") + ")"
+	}
+	return s
+}
+
 // render returns the table of one package as Markdown.
 func render(pkg string, raw io.Reader) ([]byte, error) {
 	rows, config, err := parse(raw)
@@ -124,15 +140,15 @@ func render(pkg string, raw io.Reader) ([]byte, error) {
 		}
 		took, spread, n := r.median("ns/op")
 		var peers, more []string
-		for _, p := range r.beside(rows) {
+		beside := r.beside(rows)
+		for _, p := range beside {
 			theirs, _, _ := p.median("ns/op")
 			peers = append(peers, fmt.Sprintf("%s %s (%.2f)", p.instead(r), duration(theirs), took/theirs))
 			means.add(r.parts[0], p.instead(r), took/theirs)
 		}
 		for _, u := range r.units {
 			if u != "ns/op" && u != "B/op" && u != "allocs/op" {
-				v, _, _ := r.median(u)
-				more = append(more, fmt.Sprintf("%.4g %s", v, u))
+				more = append(more, r.metric(u, beside))
 			}
 		}
 		allocs, _, _ := r.median("allocs/op")

@@ -23,6 +23,9 @@ BenchmarkNow/time.Now/1-2   	 100	 40.0 ns/op	 0 B/op	 0 allocs/op
 BenchmarkNow/calm/1-2       	 100	 24.0 ns/op	 8 B/op	 1 allocs/op
 BenchmarkNow/calm/2-2       	 100	 26.0 ns/op	 0 B/op	 0 allocs/op
 BenchmarkSize/1M-2          	   1	 2500000 ns/op	 1.05 B/element
+BenchmarkPace/calm-2        	   1	 100 ns/op	 0.5 p50-µs	 16 p99-µs
+BenchmarkPace/chan-2        	   1	 100 ns/op	 2 p50-µs	 17 p99-µs
+BenchmarkPace/pipe-2        	   1	 100 ns/op	 18.5 p99-µs
 PASS
 `
 
@@ -36,6 +39,7 @@ func TestTableSetsCalmBesideItsPeers(t *testing.T) {
 		"| Now/calm/1 | 22 ns |", "time.Now 45 ns (0.49)", // the same goroutines
 		"| Now/calm/2 | 25.5 ns |",
 		"| Size/1M | 2.5 ms |", "1.05 B/element |",
+		"| 0.5 p50-µs (chan: 2), 16 p99-µs (chan: 17, pipe: 18.5) |",
 	} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -88,7 +92,7 @@ func TestCommittedTablesAreTheRawLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, _ := os.ReadFile("results/" + pkg + ".md"); string(got) != string(want) {
-			t.Errorf("results/%[1]s.md is not what results/%[1]s.txt holds; write it with: go -C internal/bench run ./report %[1]s", pkg)
+			t.Errorf("results/%[1]s.md is not what results/%[1]s.txt holds; write it with: go -C internal/bench run ./report -render %[1]s", pkg)
 		}
 	}
 }
