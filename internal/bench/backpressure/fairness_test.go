@@ -13,7 +13,7 @@ import (
 
 // BenchmarkBlockedProducers lets 64 producers press against one consumer that works for 1 µs on
 // each item, and reports how long a Put takes and how evenly they are served: what the one who
-// got least put of what the one who got most did. One operation is 2000 items for each producer,
+// got least put of what the one who got most did. One operation is 4000 items for each producer,
 // and the time is that of one item. It begins when all have been at it for a while.
 func BenchmarkBlockedProducers(b *testing.B) {
 	b.Run("calm", func(b *testing.B) {
@@ -32,7 +32,7 @@ func BenchmarkBlockedProducers(b *testing.B) {
 const (
 	producers = 64
 	warmUp    = 100 // items for each producer
-	lasting   = 2000
+	lasting   = 4000
 )
 
 // presser is a producer that puts whenever it can.
