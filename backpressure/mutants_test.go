@@ -61,6 +61,16 @@ var mutants = []mutant{
 		"room := r.capacity - (t - r.tail.far); if bug() { room++ }",
 	},
 	{
+		"slots are brought over while there are items in them", "LargeItems", "ring.go",
+		"r.block > 1 && t-r.tail.far+r.block <= r.capacity {",
+		"r.block > 1 && (t-r.tail.far+r.block <= r.capacity || bug()) {",
+	},
+	{
+		"what is brought over is taken for the item", "LargeItems", "ring.go",
+		"*v = *slot\n\tif r.wipe {",
+		"if *v = *slot; bug() && h&(r.block-1) == 0 { r.fetch(h, v) }\n\tif r.wipe {",
+	},
+	{
 		"lost wake-up: who parks does not look again", bubble, "lot.go",
 		"} else if o = l.try(w); o != denied {",
 		"} else if bug() {} else if o = l.try(w); o != denied {",

@@ -623,7 +623,7 @@ func TestQueueDoesNotAllocate(t *testing.T) {
 // waiting, against a slice.
 func TestQueueConserves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		capacity := rapid.IntRange(1, 5).Draw(t, "capacity")
+		capacity := rapid.IntRange(1, 17).Draw(t, "capacity")
 		full := rapid.SampledFrom([]policy{block, reject, dropOldest, dropNewest}).Draw(t, "policy")
 		var dropped, wantDropped []int
 		note := func(v int, _ Reason) { dropped = append(dropped, v) }
@@ -740,4 +740,28 @@ func TestQueueConserves(t *testing.T) {
 			},
 		})
 	})
+}
+
+// What is brought over in blocks of several cache lines is neither lost nor taken for something else.
+func TestLargeItemsKeepTheirOrder(t *testing.T) {
+	type large [7]int
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, capacity := range []int{3, 8, 13, 16, 40, 64, 200} {
+		q := NewQueue[large](capacity)
+		put, got := 0, 0
+		for range 2000 {
+			for range rng.IntN(capacity + 1) {
+				if q.TryPut(large{put, 1, 2, 3, 4, 5, put}) == nil {
+					put++
+				}
+			}
+			for range rng.IntN(capacity + 1) {
+				if v, ok := q.TryGet(); ok {
+					require.Equal(t, large{got, 1, 2, 3, 4, 5, got}, v)
+					got++
+				}
+			}
+			require.Equal(t, put-got, q.Stats().Len)
+		}
+	}
 }

@@ -41,6 +41,8 @@ type ring[T any] struct {
 	capacity uint64
 	near     uint64 // how few items or slots are few
 	wipe     bool   // T holds pointers, which a slot must not keep alive
+	block    uint64 // so many slots are brought over at once, a power of two
+	line     uint64 // so many slots share a cache line, at least one
 
 	_    [64]byte
 	tail index
@@ -67,6 +69,11 @@ const (
 	minDwell = 16
 	maxDwell = 1024
 )
+
+// An atomic operation waits for all that its core has read and written before. So large items,
+// of a cache line or so each, would be brought over from the other core one after the other. At
+// the beginning of a block a side therefore touches all lines of it, which then come together.
+const blockBytes = 512
 
 // Who finds an index taken stays away for so many turns of an empty loop, each time twice as
 // many.
@@ -102,6 +109,11 @@ func (r *ring[T]) init(capacity int) {
 	r.buf = make([]T, 1<<bits.Len64(r.capacity-1))
 	r.mask = uint64(len(r.buf) - 1)
 	r.wipe = holdsPointers(reflect.TypeFor[T]())
+	size := max(1, uint64(reflect.TypeFor[T]().Size()))
+	r.line = max(1, 64/size)
+	for r.block = 1; 2*r.block*size <= blockBytes && 8*r.block <= uint64(len(r.buf)); {
+		r.block *= 2
+	}
 }
 
 // push appends *v. Like pop it takes a pointer so that a large item is copied once.
@@ -118,9 +130,29 @@ func (r *ring[T]) push(v *T) outcome {
 			return denied
 		}
 	}
+	if t&(r.block-1) == 0 {
+		r.claim(t)
+	}
 	r.buf[t&r.mask] = *v
 	r.tail.word.Store(t + 1)
 	return moved
+}
+
+// claim brings the slots from t on over to this core, if all of their block are free. The tail is
+// held, and t begins a block.
+func (r *ring[T]) claim(t uint64) {
+	if at := t & r.mask; r.block > 1 && t-r.tail.far+r.block <= r.capacity {
+		clear(r.buf[at : at+r.block])
+	}
+}
+
+// fetch does so with items, if all of the block have come. It leaves one of them in *v.
+func (r *ring[T]) fetch(h uint64, v *T) {
+	if at := h & r.mask; r.head.far-h >= r.block {
+		for i := r.line; i < r.block; i += r.line {
+			*v = r.buf[at+i]
+		}
+	}
 }
 
 // pushAll appends as much of vs as there is room for, all at once.
@@ -158,6 +190,9 @@ func (r *ring[T]) pop(v *T) outcome {
 			}
 			return denied
 		}
+	}
+	if h&(r.block-1) == 0 {
+		r.fetch(h, v)
 	}
 	slot := &r.buf[h&r.mask]
 	*v = *slot

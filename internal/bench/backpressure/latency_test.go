@@ -38,18 +38,14 @@ func BenchmarkPaced(b *testing.B) {
 		} else {
 			at += "/sleeping"
 		}
-		until := time.Sleep
-		if c.works {
-			until = work
-		}
 		b.Run("calm/"+at, func(b *testing.B) {
-			paced(b, c.consumers, c.burst, c.every, until, calm[time.Time]{backpressure.NewQueue[time.Time](1024), ctx})
+			paced(b, c.consumers, c.burst, c.every, c.works, calm[time.Time]{backpressure.NewQueue[time.Time](1024), ctx})
 		})
 		b.Run("chan/"+at, func(b *testing.B) {
-			paced(b, c.consumers, c.burst, c.every, until, bare[time.Time]{make(chan time.Time, 1024)})
+			paced(b, c.consumers, c.burst, c.every, c.works, bare[time.Time]{make(chan time.Time, 1024)})
 		})
 		b.Run("select/"+at, func(b *testing.B) {
-			paced(b, c.consumers, c.burst, c.every, until, selected[time.Time]{make(chan time.Time, 1024), ctx})
+			paced(b, c.consumers, c.burst, c.every, c.works, selected[time.Time]{make(chan time.Time, 1024), ctx})
 		})
 	}
 }
@@ -60,7 +56,7 @@ func work(d time.Duration) {
 	}
 }
 
-func paced(b *testing.B, consumers, burst int, every time.Duration, until func(time.Duration), p pipe[time.Time]) {
+func paced(b *testing.B, consumers, burst int, every time.Duration, works bool, p pipe[time.Time]) {
 	var (
 		mu    sync.Mutex
 		total = paceItems * b.N
@@ -86,7 +82,11 @@ func paced(b *testing.B, consumers, burst int, every time.Duration, until func(t
 	next := time.Now()
 	for range total / burst {
 		next = next.Add(every)
-		until(time.Until(next))
+		if works {
+			work(time.Until(next))
+		} else {
+			time.Sleep(time.Until(next))
+		}
 		for range burst {
 			p.put(time.Now())
 		}
