@@ -369,6 +369,51 @@ func TestAnIdleStoreKeepsLittle(t *testing.T) {
 	require.Less(t, idle(b.store), few)
 }
 
+// Deltas that come from the last to the first, with gaps between them, leave what is there in its place.
+func TestGapsFromTheLastToTheFirst(t *testing.T) {
+	const n = 20_000
+	a, b, want := NewSet[int](1), NewSet[int](2), NewSet[int](3)
+	ds := make([]Delta, n)
+	for i := range ds {
+		ds[i] = a.Add(i)
+	}
+	moved := 0
+	var last *uint64
+	for i := n - 1; i >= 0; i-- {
+		if i%10 == 3 || i%10 == 5 {
+			continue // never heard of
+		}
+		_, err := b.Merge(ds[i])
+		require.NoError(t, err)
+		l := &b.store.lanes[0]
+		if at := &l.seqs[len(l.seqs)-1]; at != last {
+			last = at
+			moved++
+		}
+	}
+	require.LessOrEqual(t, moved, 60) // each time while it is short, then as it doubles
+	require.Len(t, b.store.lanes[0].seen.Runs(), n/10*2+1)
+	for i, d := range ds {
+		if i%10 != 3 && i%10 != 5 {
+			_, err := want.Merge(d)
+			require.NoError(t, err)
+		}
+	}
+	require.Equal(t, want.State(), b.State())
+	for i := n - 1; i >= 0; i-- { // also where it stands somewhere in the first half
+		if i%10 == 3 || i%10 == 5 && i < n/3 {
+			for _, s := range []*Set[int]{want, b} {
+				_, err := s.Merge(ds[i])
+				require.NoError(t, err)
+			}
+		}
+	}
+	require.Equal(t, want.State(), b.State())
+	b.Clear()
+	require.Nil(t, b.store.lanes[0].front)
+	require.LessOrEqual(t, cap(b.store.lanes[0].seqs), 4*64+64)
+}
+
 // A deleted key leaves no byte: what is left is the same whatever the key was and held.
 func TestADeletedKeyLeavesNothing(t *testing.T) {
 	gone := func(key string, keys, entries int) Delta {

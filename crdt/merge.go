@@ -404,6 +404,19 @@ func (l *lane) insertFresh(v *view, fresh []item) {
 		n += int(fresh[i].n)
 	}
 	old := len(l.seqs)
+	if old > 32 && n > 0 && l.last(fresh[len(fresh)-1].seq) < old/2 {
+		// What is there moves to the front, as far as it comes before the last of what is new.
+		l.retreat(n)
+		to, from := 0, n
+		for k := range fresh {
+			it := &fresh[k]
+			for ; from < len(l.seqs) && l.seqs[from] < it.seq; to, from = to+1, from+1 {
+				l.seqs[to], l.slots[to] = l.seqs[from], l.slots[from]
+			}
+			to += l.putRun(to, v, it)
+		}
+		return
+	}
 	l.grow(n)
 	l.seqs, l.slots = l.seqs[:old+n], l.slots[:old+n]
 	// From the end on, so that what is there moves once.
@@ -415,10 +428,16 @@ func (l *lane) insertFresh(v *view, fresh []item) {
 			l.seqs[to], l.slots[to] = l.seqs[i-1], l.slots[i-1]
 		}
 		to -= int(it.n)
-		for k, d := range v.defs[it.def : it.def+it.n] {
-			l.seqs[to+k], l.slots[to+k] = it.seq+uint64(k), d.slot
-		}
+		l.putRun(to, v, it)
 	}
+}
+
+// putRun writes the entries of events and returns how many they are.
+func (l *lane) putRun(at int, v *view, it *item) int {
+	for k, d := range v.defs[it.def : it.def+it.n] {
+		l.seqs[at+k], l.slots[at+k] = it.seq+uint64(k), d.slot
+	}
+	return int(it.n)
 }
 
 // absorb ends what the new events have absorbed, where the delta did not tell of it.

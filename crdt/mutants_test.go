@@ -81,6 +81,11 @@ var mutants = []planted.Bug{
 		New: "if isLong(s, little) && !bug() {",
 	},
 	{
+		Name: "what comes from the last to the first moves all that is there", Tests: "TestGapsFromTheLastToTheFirst", File: "merge.go",
+		Old: "if old > 32 && n > 0 &&",
+		New: "if old > 32 && n > 0 && !bug() &&",
+	},
+	{
 		Name: "neighbors are held against the type of the first", Tests: "TestNeighborsAreCheckedEach", File: "view.go",
 		Old: "each = up == kindStore || up == kindStruct",
 		New: "each = (up == kindStore || up == kindStruct) && !bug()",

@@ -16,7 +16,10 @@ type Range struct{ Lo, Hi uint64 }
 // Set is a set of uint64 as ascending ranges that neither overlap nor touch, so that equal
 // sets are equal slices. The zero value is the empty set. Not safe for concurrent use.
 // Methods that look a number up cost O(log runs), those that combine sets O(runs of both).
-type Set struct{ runs []Range }
+type Set struct {
+	runs  []Range
+	front *[]Range // what is free before runs in their array, if they are where it ends: see insert
+}
 
 // Of returns the set of the given ranges, in any order, overlapping or not.
 func Of(ranges ...Range) Set {
@@ -129,11 +132,33 @@ func (s *Set) AddRange(lo, hi uint64) {
 		j++
 	}
 	if i == j {
-		s.runs = slices.Insert(s.runs, i, Range{lo, hi})
+		s.insert(i, Range{lo, hi})
 		return
 	}
 	s.runs[i] = Range{lo, hi}
 	s.runs = slices.Delete(s.runs, i+1, j)
+}
+
+// insert makes r the i-th run. It moves the shorter side, so that what comes from the last to the first
+// costs no more than what comes in order.
+func (s *Set) insert(i int, r Range) {
+	n := len(s.runs)
+	if n < 16 || i >= n/2 {
+		s.runs = slices.Insert(s.runs, i, r)
+		return
+	}
+	if f := s.front; f == nil || len(*f) == 0 || &(*f)[:len(*f)+1][len(*f)] != &s.runs[0] { // none is free, or they have moved
+		all := make([]Range, 2*n)
+		copy(all[n:], s.runs)
+		free := all[:n]
+		s.runs, s.front = all[n:], &free
+	}
+	free := *s.front
+	at := len(free) - 1
+	s.runs = free[at : at+1+n]
+	*s.front = free[:at]
+	copy(s.runs, s.runs[1:i+1])
+	s.runs[i] = r
 }
 
 // Merge puts all of o into the set. It keeps nothing of o.
@@ -211,7 +236,7 @@ func (s *Set) Minus(o Set) Set {
 			out = append(out, Range{lo, r.Hi})
 		}
 	}
-	return Set{out}
+	return Set{runs: out}
 }
 
 // Equal reports whether both sets hold the same numbers.
@@ -221,7 +246,7 @@ func (s *Set) Equal(o Set) bool { return slices.Equal(s.runs, o.runs) }
 func (s *Set) Clear() { s.runs = s.runs[:0] }
 
 // Clone returns a copy that shares nothing with s.
-func (s *Set) Clone() Set { return Set{slices.Clone(s.runs)} }
+func (s *Set) Clone() Set { return Set{runs: slices.Clone(s.runs)} }
 
 // Push appends a range that lies above all that is in the set and reports whether it did:
 // a decoder builds a set with it and refuses ranges that touch, overlap or go back.

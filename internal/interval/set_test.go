@@ -106,6 +106,42 @@ func TestSetAgreesWithOneEntryANumber(t *testing.T) {
 	})
 }
 
+// What comes from the last to the first stays where it is, but for now and then.
+func TestRunsFromTheLastToTheFirst(t *testing.T) {
+	const n = 10_000
+	var s Set
+	moved := 0
+	var last *Range
+	for i := uint64(n); i > 0; i-- {
+		lo := 3 * i
+		s.AddRange(lo, lo)
+		if i%7 == 0 { // and one that is not quite the first
+			s.AddRange(lo+4, lo+4)
+		}
+		if at := &s.runs[len(s.runs)-1]; at != last {
+			last = at
+			moved++
+		}
+	}
+	require.LessOrEqual(t, moved, 40)
+	require.Equal(t, int(s.Count()), n+n/7)
+	for i := 1; i < len(s.runs); i++ {
+		require.Less(t, s.runs[i-1].Hi+1, s.runs[i].Lo)
+	}
+	for i := uint64(1); i <= n; i++ {
+		require.True(t, s.Has(3*i))
+		require.Equal(t, i%7 == 0, s.Has(3*i+4))
+	}
+
+	// A set that grew at its end since, and one that was cut, have other arrays.
+	for i := range uint64(1000) {
+		s.AddRange(4*n+3*i, 4*n+3*i)
+	}
+	s.AddRange(1, 1)
+	require.True(t, s.Has(1) && s.Has(3) && s.Has(4*n))
+	require.Equal(t, uint64(n+n/7+1001), s.Count())
+}
+
 func TestSetAtTheEdges(t *testing.T) {
 	s := Of(Range{math.MaxUint64, math.MaxUint64}, Range{0, 0})
 	require.False(t, s.Add(math.MaxUint64))
