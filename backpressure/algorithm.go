@@ -30,6 +30,7 @@ type Window struct {
 	Median    time.Duration // latency of what began and ended in the window; a dropped one counts as the longest
 	Completed int           // permits released, whatever the outcome
 	Drops     int           // those released as [Dropped]
+	Left      time.Duration // mean time that who had waited for a permit then had to the deadline; 0 if none had one
 }
 
 // throughput is how many permits were released a second.

@@ -23,7 +23,7 @@ func drawWindow(t *rapid.T) Window {
 		Mean: time.Duration(d.Draw(t, "mean")), Min: time.Duration(d.Draw(t, "min")), P90: time.Duration(d.Draw(t, "p90")),
 		MaxInFlight: n.Draw(t, "most"), Limited: rapid.Bool().Draw(t, "limited"), Dropped: rapid.Bool().Draw(t, "dropped"),
 		Limit: f.Draw(t, "limit"), InFlight: f.Draw(t, "in flight"), Median: time.Duration(d.Draw(t, "median")),
-		Completed: n.Draw(t, "completed"), Drops: n.Draw(t, "drops"),
+		Completed: n.Draw(t, "completed"), Drops: n.Draw(t, "drops"), Left: time.Duration(d.Draw(t, "left")),
 	}
 }
 
@@ -121,4 +121,56 @@ func TestLittleFindsTheServer(t *testing.T) {
 			require.LessOrEqual(t, w.Limit, max(slots+6, 2.2*slots))
 		}
 	}
+}
+
+// TestLittleKeepsDeadlines has clients with little time: the limit stays close to what the server does
+// at once, but for where it probes, and comes back to the usual where they have plenty.
+func TestLittleKeepsDeadlines(t *testing.T) {
+	for _, c := range []struct {
+		left      time.Duration
+		low, high float64 // of what the server does at once, between two probes
+	}{
+		{15 * time.Millisecond, 1, 1.1},
+		{30 * time.Millisecond, 1.1, 1.3},
+		{100 * time.Millisecond, 1.35, 1.45},
+		{0, 1.35, 1.45}, // nobody has a deadline
+	} {
+		const slots = 100
+		a, w := &Little{}, Window{Elapsed: 100 * time.Millisecond, Limit: 4, Limited: true, Left: c.left}
+		sum, windows := 0.0, 0
+		for i := range 300 {
+			w.Limit = max(1, math.Round(w.Limit))
+			w.InFlight = w.Limit
+			w.Completed = int(min(w.Limit, slots) * 10)
+			w.Samples = min(w.Completed, 256)
+			w.Median = time.Duration(max(1, w.Limit/slots) * float64(10*time.Millisecond))
+			if i > 100 && a.sinceLast > 0 && !a.probing {
+				sum += w.Limit / slots
+				windows++
+			}
+			w.Limit = a.Step(w)
+		}
+		mean := sum / float64(windows)
+		t.Logf("%v left: %.3f of what the server does at once", c.left, mean)
+		require.GreaterOrEqual(t, mean, c.low, c.left)
+		require.LessOrEqual(t, mean, c.high, c.left)
+	}
+}
+
+// TestLittleDoublesOn sees a queue once where there is none, and goes on.
+func TestLittleDoublesOn(t *testing.T) {
+	a, w := &Little{}, Window{Elapsed: 100 * time.Millisecond, Limit: 1, Limited: true}
+	for i := range 8 {
+		w.InFlight, w.Completed, w.Samples, w.Median = w.Limit, int(w.Limit*10), int(w.Limit*10), 10*time.Millisecond
+		if i == 2 {
+			w.Median = 50 * time.Millisecond // by chance
+		}
+		w.Limit = a.Step(w)
+	}
+	require.Equal(t, 128.0, w.Limit)
+	for range 2 {
+		w.InFlight, w.Completed, w.Samples, w.Median = w.Limit, 400, 400, 50*time.Millisecond
+		w.Limit = a.Step(w)
+	}
+	require.Less(t, w.Limit, 128.0)
 }

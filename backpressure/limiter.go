@@ -331,6 +331,10 @@ func (l *Limiter) serve(now time.Duration) {
 			return
 		}
 		l.delay += (now - g.at - l.delay) / 16
+		if g.deadline != never {
+			l.meter.left += (g.deadline - now).Seconds()
+			l.meter.lefts++
+		}
 		l.room.serve(g)
 		g.permit = p
 		l.answer(g)

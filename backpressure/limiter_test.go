@@ -698,3 +698,32 @@ func TestAdmissionAgreesWithItsSpecification(t *testing.T) {
 		require.Zero(t, s.InFlight+s.Waiting)
 	})
 }
+
+// TestWindowSaysWhatIsLeft has two callers wait who have deadlines, and one who has none.
+func TestWindowSaysWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := &recorder{say: func(w Window) float64 { return w.Limit }}
+		l := NewLimiter(Using(rec), Starting(1), Waiting(10))
+		first, err := l.Acquire(background)
+		require.NoError(t, err)
+		for _, left := range []time.Duration{time.Second, 3 * time.Second, 0} {
+			go func() {
+				ctx, cancel := context.WithCancel(background)
+				if left > 0 {
+					ctx, cancel = context.WithTimeout(background, left)
+				}
+				defer cancel()
+				_ = l.Do(ctx, func(context.Context) error { return nil })
+			}()
+		}
+		synctest.Wait()
+		time.Sleep(500 * time.Millisecond)
+		first.Release(Done)
+		synctest.Wait()
+		for range 60 {
+			require.NoError(t, l.Do(background, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil }))
+		}
+		require.Equal(t, 1500*time.Millisecond, rec.windows[0].Left.Round(time.Microsecond))
+		require.Zero(t, rec.windows[1].Left)
+	})
+}

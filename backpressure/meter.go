@@ -25,6 +25,9 @@ type meter struct {
 	out     float64 // sum of what was in flight
 	outs    int
 	limited bool
+
+	left  float64 // sum of the seconds that who had waited had left
+	lefts int
 }
 
 const (
@@ -83,10 +86,13 @@ func (m *meter) close(now time.Duration, count uint64, drops int, limit float64)
 	if m.outs > 0 {
 		w.InFlight = m.out / float64(m.outs)
 	}
+	if m.lefts > 0 {
+		w.Left = time.Duration(m.left / float64(m.lefts) * float64(time.Second))
+	}
 	m.epoch++
 	m.began, m.count = now, count
 	m.n, m.sum, m.min, m.size, m.freshSize, m.most, m.limited = 0, 0, 0, 0, 0, 0, false
-	m.out, m.outs = 0, 0
+	m.out, m.outs, m.left, m.lefts = 0, 0, 0, 0
 	return w
 }
 

@@ -54,6 +54,16 @@ var limiterMutants = []mutant{
 		"n := inFlight(w); if bug() { a.base += (latency - a.base) / 2 }\n\tqueued :=",
 	},
 	{
+		"Little lets a queue form that deadlines have no time for", "LittleKeepsDeadlines", "little.go",
+		"return min(limit, open)",
+		"if bug() { return open }; return min(limit, open)",
+	},
+	{
+		"Little takes chance for a queue", "LittleDoublesOn", "little.go",
+		"if a.doubt {",
+		"if a.doubt || bug() {",
+	},
+	{
 		"a refusal forgets RetryAfter", "TestRetryAfter", "refusal.go",
 		"o.RetryAfter = time.Duration(",
 		"if bug() { continue }; o.RetryAfter = time.Duration(",

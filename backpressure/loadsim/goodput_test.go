@@ -212,6 +212,43 @@ func TestRecovers(t *testing.T) {
 	}
 }
 
+// TestComesBack takes nine tenths of the slots away and gives them back: the limit has to come down and
+// to grow again.
+func TestComesBack(t *testing.T) {
+	long(t)
+	for _, f := range families {
+		for seed := range uint64(2) {
+			s := Scenario{Seed: seed, Slots: 60, Service: f.of(10 * ms), Mean: 10 * ms, Deadline: 100 * ms, Limiter: usual()}
+			s.Phases = []Phase{{For: time.Second, Load: 2}, {For: 3 * time.Second, Load: 2, Lost: 54}, {For: time.Second, Load: 2}, {For: time.Second, Load: 2}}
+			r := Run(s)
+			t.Logf("%-12s goodput %.3f, %.3f, %.3f, %.3f, limit %d of what works, %d, then %d of 60",
+				f.name, r[0].Goodput, r[1].Goodput, r[2].Goodput, r[3].Goodput, r[1].Limit, 6, r[3].Limit)
+			require.Less(t, r[1].Limit, 60)
+			require.GreaterOrEqual(t, r[3].Goodput, f.least-0.03)
+		}
+	}
+}
+
+// TestShortDeadlines has clients who wait for two or three times what the work takes, so that a queue in
+// the server makes them late. It compares with a limiter that is told the number of slots.
+func TestShortDeadlines(t *testing.T) {
+	long(t)
+	for _, f := range families {
+		for _, slots := range []int{1, 7} {
+			for _, times := range []time.Duration{2, 3} {
+				s := Scenario{Seed: 10, Slots: slots, Service: f.of(10 * ms), Mean: 10 * ms, Deadline: 10 * ms * times}
+				s.Phases = []Phase{{For: 5 * time.Second, Load: 3}, {For: 10 * time.Second, Load: 3}}
+				s.Limiter = append(usual(), backpressure.Fixed(slots))
+				told := Run(s)[1].Goodput
+				s.Limiter = usual()
+				found := Run(s)[1].Goodput
+				t.Logf("%-12s %d slots, %d times: told %.3f, found %.3f, %.3f of it", f.name, slots, times, told, found, found/told)
+				require.Greater(t, found, 0.8*told)
+			}
+		}
+	}
+}
+
 // TestElephant lets one tenant ask for fifty times what there is, beside nine that ask for little.
 func TestElephant(t *testing.T) {
 	long(t)

@@ -18,7 +18,10 @@ type Result struct {
 
 	// Goodput is what was Good, as a multiple of what the slots that work in this phase can do. That
 	// is counted in the work that was drawn, not in the mean that was meant: with a heavy tail the two
-	// differ for minutes.
+	// differ for minutes. It counts answers, so what alone takes longer than its deadline is missing
+	// from it, whatever the limiter does: 1 % of lognormal work with a sigma of 1.5 and a deadline of
+	// ten times the mean, 3 % with one of five. To see what is possible run the same seed with
+	// [backpressure.Fixed] and the number of slots.
 	Goodput float64
 	Busy    float64       // how much of the time the slots worked, refusals too
 	P50     time.Duration // from arrival to the end, of what was Good
