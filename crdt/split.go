@@ -22,7 +22,7 @@ func (s *Store) split(first, then []part, size int, yield func(Delta) bool) (mor
 	c.skip()
 	// The length of a delta is known only once it is written. What was written tells by how much it
 	// is longer than what its events hold, which is known before.
-	room := float64(size)
+	room := float64(size) * 3 / 4 // a first guess: to write too much costs more than a short frame
 	for c.more() {
 		start := c.place
 		pieces, holds, atoms := c.cut(int(room))
