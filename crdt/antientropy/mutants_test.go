@@ -79,6 +79,11 @@ var mutants = []planted.Bug{
 		New: "n.cfg.BufferBytes-p.answered+map[bool]int{true: 1 << 30}[bug()])",
 	},
 	{
+		Name: "all peers are asked for the same", Tests: "TestNewcomerGetsTheStateOnce", File: "resync.go",
+		Old: "if next != nil && !slices",
+		New: "if bug() { for _, p := range n.peers { if p.askPending && p.resync == nil { n.startResync(p) } } } else if next != nil && !slices",
+	},
+	{
 		Name: "who asks often is answered as often", Tests: "TestWhoAsksOftenWaits", File: "resync.go",
 		Old: "p.answered += d.Len()",
 		New: "if !bug() { p.answered += d.Len() }",

@@ -309,12 +309,10 @@ func (n *Node) learn(p *peer, d crdt.Delta) error {
 // them together: what was changed meanwhile is joined. Do what it says, then call [Node.Advance].
 func (n *Node) Ready() Ready {
 	cache := map[stretchKey][]byte{}
+	n.askPeers()
 	for _, p := range n.peers {
 		if n.isRetired(n.cfg.Self) {
 			break // it may still say so
-		}
-		if p.askPending && p.resync == nil {
-			n.startResync(p)
 		}
 		n.sendLog(p, cache)
 		if p.owesAck {

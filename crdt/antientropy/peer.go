@@ -41,6 +41,7 @@ type peer struct {
 	askPending   bool
 	resync       *resync
 	asked        uint64 // number of the last resync that was answered in full
+	turn         uint64 // number of the last one that was begun
 	answered     int    // bytes of deltas in answers to it that wait to be sent
 
 	// Telling what we have seen (members.go).

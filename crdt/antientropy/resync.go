@@ -26,11 +26,31 @@ type open struct {
 	got   interval.Set // which answers there are, counted from 1
 }
 
+// askPeers asks peers for all that lacks here, as far as there is a reason: one after the other, for what
+// one has told the next one need not tell again; those that a [Node.Read] waits for at once. Who has not
+// answered lately is asked last.
+func (n *Node) askPeers() {
+	var next *peer
+	for _, p := range n.peers {
+		switch {
+		case p.resync != nil || !p.askPending || n.isRetired(n.cfg.Self):
+		case slices.ContainsFunc(n.waiting, func(w pending) bool { return w.read && p.asked < w.asked }):
+			n.startResync(p)
+		case next == nil || p.silent < next.silent || p.silent == next.silent && p.turn < next.turn:
+			next = p
+		}
+	}
+	if next != nil && !slices.ContainsFunc(n.peers, func(p *peer) bool { return p.resync != nil }) {
+		n.startResync(next)
+	}
+}
+
 // startResync asks a peer for all that lacks here.
 func (n *Node) startResync(p *peer) {
 	p.askPending = false
 	n.askTick = n.tick + 4*n.cfg.ProbeTicks
 	n.resyncs++
+	p.turn = n.resyncs // who was asked last comes last
 	p.resync = &resync{number: n.resyncs, tick: n.tick, head: math.MaxUint64}
 	for _, q := range n.cfg.State.Questions(n.cfg.MaxFrame - overhead) {
 		n.ask(p, q, true)
