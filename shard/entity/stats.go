@@ -2,6 +2,7 @@ package entity
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -13,6 +14,19 @@ type Stats struct {
 	Panics  uint64
 	Strays  uint64 // messages of turns and timers to slots not owned here
 	Slowest []Slow // keys with the longest turns among those timed, one in 64, longest first
+}
+
+// String tells the sums over all lanes in a line.
+func (s Stats) String() string {
+	var all LaneStats
+	for _, l := range s.Lanes {
+		all.Depth += l.Depth
+		all.Inner += l.Inner
+		all.Keys += l.Keys
+		all.Handled += l.Handled
+	}
+	return fmt.Sprintf("%d keys in %d lanes; %d messages waiting, %d handled, %d errors, %d panics, %d strays",
+		all.Keys, len(s.Lanes), all.Depth+all.Inner, all.Handled, s.Errors, s.Panics, s.Strays)
 }
 
 // LaneStats is a snapshot of a lane.
