@@ -66,7 +66,7 @@ func inTurns(b *testing.B, operations int, jobs ...job) {
 //     shared by the table, the node and the lane.
 //   - MergeOne at most 3, and a million at most three times a thousand.
 //   - Merging what is there at most 0.05: as good as nothing if its bytes were merged before. If they
-//     were not, it is 0.06 or 0.07: each element's node and key are compared with the delta's, which is
+//     were not, it is 0.05 to 0.07: each element's node and key are compared with the delta's, which is
 //     memory to go through, 80 bytes an element.
 //   - Decode at most 1.27 and 30 allocations. Two thirds are to hash, to look up and to make the nodes.
 func BenchmarkRatio(b *testing.B) {
