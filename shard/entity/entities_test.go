@@ -887,3 +887,31 @@ func TestTurnsMaySendMoreThanTheyGet(t *testing.T) {
 		require.NoError(t, e.Close(ctx))
 	})
 }
+
+// Of the turns that are timed, one in 64, the longest are kept, a key once.
+func TestSlowestKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := entity.New(func(_ *entity.Turn[int, int], m int) error {
+			time.Sleep(time.Duration(m) * time.Second)
+			return nil
+		}, entity.Lanes(1))
+		send := func(key string, m int) {
+			require.NoError(t, e.Send(ctx, key, m))
+			for range 63 {
+				require.NoError(t, e.Send(ctx, "quick", 0))
+			}
+		}
+		for i := range 12 {
+			send(fmt.Sprint("key", i), 10+i*7%12)
+		}
+		send("key0", 100)
+		send("key0", 1)
+		require.NoError(t, e.Close(ctx))
+		slowest := e.Stats().Slowest
+		require.Len(t, slowest, 8)
+		require.Equal(t, entity.Slow{Key: "key0", Took: 100 * time.Second}, slowest[0])
+		for i, s := range slowest[1:] {
+			require.Equal(t, time.Duration(21-i)*time.Second, s.Took)
+		}
+	})
+}
