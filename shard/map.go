@@ -24,7 +24,7 @@ type Slot uint32
 // them (Gale and Shapley 1962), which is unique because both sides go by the same score.
 //
 // The zero value is not usable. A Map is safe for concurrent use; its lookups take constant time,
-// no lock and no allocation. It takes 2 bytes for each slot and replica.
+// no lock and no allocation. It takes 2 bytes for each slot and replica, and the nodes.
 type Map struct {
 	first  []uint16 // the first owner of each slot; of a single slot twice, as one bit of a hash chooses
 	shift  uint8    // of a hash, to keep the bits that make the slot number, but at least one
