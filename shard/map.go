@@ -194,7 +194,7 @@ func (m *Map) Fingerprint() uint64 {
 //
 // With one replica it goes on from the matching that m is, and costs a few looks at each slot and
 // some more where slots move: for one of 1000 nodes a twentieth of New. It allocates little but the
-// new map; what else it needs it leaves to the next call on either map. With replicas, and on maps
+// new map; what else it needs, a quarter as much, it leaves to the next call on either map. With replicas, and on maps
 // that were not placed but decoded, rebalanced or moved, it costs what New costs.
 func (m *Map) With(nodes ...Node) (*Map, error) {
 	fresh := slices.SortedFunc(slices.Values(nodes), byID)

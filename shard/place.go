@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 )
 
 // placement computes the table of a map: one bounded stable matching for each replica rank.
@@ -325,7 +326,7 @@ func (p *placement) place() (table []uint16, held []int32, kept *past) {
 		m := &matching{p: p, out: table[rank*p.slots : (rank+1)*p.slots], table: table, rank: rank, room: room, taken: make([]int32, len(held))}
 		m.repair(m.run())
 		if p.replicas == 1 {
-			kept = &past{logs: p.logs, first: m.liked, scratch: new(sync.Pool)}
+			kept = &past{logs: p.logs, first: m.liked, scratch: new(atomic.Pointer[variation])}
 		}
 		m.raise(kept)
 		for _, pos := range m.out {

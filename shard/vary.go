@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
-	"sync"
+	"sync/atomic"
 )
 
 // past is what a map with one replica remembers of its matching, beside the table, so that the
@@ -15,9 +15,9 @@ type past struct {
 	raised []raised // slots that the lower bounds moved away from where the matching had them
 	tops   []top    // by node: the slots that nodes below their lower bounds like best
 
-	// What it takes to get from one map to another, for those that come from each other: maps are
-	// immutable, but the way to the next is the same work again.
-	scratch *sync.Pool // of *variation
+	// What it takes to get from one map to another, one for all that come from each other: maps are
+	// immutable, but the way to the next is the same work again. Whoever finds none makes one.
+	scratch *atomic.Pointer[variation]
 }
 
 type raised struct {
@@ -57,7 +57,7 @@ func (m *Map) vary(nodes []Node) *Map {
 	if m.past == nil || m.cfg.slotsFor(len(nodes)) != m.slots {
 		return nil
 	}
-	v, _ := m.past.scratch.Get().(*variation)
+	v := m.past.scratch.Swap(nil)
 	if v == nil {
 		v = new(variation)
 	}
@@ -132,7 +132,7 @@ func (v *variation) finish() {
 	clear(v.known[:cap(v.known)])
 	v.place.nodes, v.place.logs = nil, nil
 	v.past, v.out, v.room, v.taken = nil, nil, nil, nil
-	scratch.Put(v)
+	scratch.Store(v)
 }
 
 // resize returns n elements, of any content, in the memory of s if that will do.
