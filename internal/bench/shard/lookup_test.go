@@ -223,7 +223,7 @@ func BenchmarkReadersUnderChange(b *testing.B) {
 // BenchmarkBuild makes maps from nothing and from one another. What With leaves behind with 1 000 nodes
 // and 65 536 slots is 190 kB: two bytes a slot, 40 a node, a bit a slot for what is where it likes best,
 // four a node for how many slots it has, and what lower bounds moved. What else With and Without need
-// on the way, some 40 kB, they leave to the next of them.
+// on the way they leave to the next of them; short runs count what the first of them makes.
 func BenchmarkBuild(b *testing.B) {
 	for _, n := range []int{100, 1000} {
 		set := nodes(n)
