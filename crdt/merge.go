@@ -174,6 +174,7 @@ func (m *merger) checkLane(s *Store, vl *viewLane) error {
 				}
 				step = uint32(min(uint64(it.n-done-1), last-seq)) + 1
 				if !seen {
+					v.expect(vl.item0 + k)
 					if err := m.gain(l, it.part(done, step)); err != nil {
 						return err
 					}

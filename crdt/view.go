@@ -311,6 +311,13 @@ func (v *view) add(it item, live []interval.Range) []interval.Range {
 	}
 }
 
+// expect makes room for what is fresh of items from the i-th on, if most were of those before.
+func (v *view) expect(i int) {
+	if n := len(v.fresh); n == cap(v.fresh) && n >= 16 && n >= i/2 {
+		v.fresh = slices.Grow(v.fresh, len(v.items)-i)
+	}
+}
+
 // absorbed returns the first and the last event that an event has absorbed, empty if there is none.
 func (v *view) absorbed(it *item) interval.Range {
 	if it.payload == 0 {
