@@ -28,9 +28,9 @@
 // Now and then peers compare fingerprints of their states, eight bytes. Where they stay different
 // (a peer is new, was cut off for longer than [Config.BufferBytes] holds, or got its changes from
 // somewhere else) each asks what it lacks ([crdt.Question]): what was seen of each replica, and
-// fingerprints of ranges where they differ. It is sent that, and nothing else, and asks one peer after
-// the other, so that a newcomer gets a state once. A peer that is gone
-// costs a probe now and then, ever more rarely, and no memory.
+// fingerprints of ranges where they differ. It is sent that, and nothing else. A newcomer asks one peer
+// after the other, so that it gets a state once. A peer that is gone costs a probe now and then, ever
+// more rarely, and no memory.
 //
 // What one [crdt.Store.Update] changed arrives in one piece while the logs tell it and it fits a
 // message; an answer to a question may bring parts of it one after the other.

@@ -80,8 +80,8 @@ var mutants = []planted.Bug{
 	},
 	{
 		Name: "all peers are asked for the same", Tests: "TestNewcomerGetsTheStateOnce", File: "resync.go",
-		Old: "if next != nil && !slices",
-		New: "if bug() { for _, p := range n.peers { if p.askPending && p.resync == nil { n.startResync(p) } } } else if next != nil && !slices",
+		Old: "case !alone ||",
+		New: "case !alone || bug() ||",
 	},
 	{
 		Name: "who asks often is answered as often", Tests: "TestWhoAsksOftenWaits", File: "resync.go",

@@ -42,6 +42,7 @@ type peer struct {
 	resync       *resync
 	asked        uint64 // number of the last resync that was answered in full
 	turn         uint64 // number of the last one that was begun
+	alone        bool   // nobody else is asked until it has told all
 	answered     int    // bytes of deltas in answers to it that wait to be sent
 
 	// Telling what we have seen (members.go).

@@ -26,21 +26,35 @@ type open struct {
 	got   interval.Set // which answers there are, counted from 1
 }
 
-// askPeers asks peers for all that lacks here, as far as there is a reason: one after the other, for what
-// one has told the next one need not tell again; those that a [Node.Read] waits for at once. Who has not
-// answered lately is asked last.
+// askPeers asks peers for all that lacks here, as far as there is a reason. While all of a state lacks, one
+// after the other is asked, for what one has told the next one need not tell again; but those that a
+// [Node.Read] waits for at once. Who has not answered lately is asked last.
 func (n *Node) askPeers() {
-	var next *peer
+	var due []*peer
+	busy, alone := false, false
 	for _, p := range n.peers {
+		busy = busy || p.resync != nil
+		alone = alone || p.alone && (p.askPending || p.resync != nil)
+		if p.askPending && p.resync == nil && !n.isRetired(n.cfg.Self) {
+			due = append(due, p)
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	alone = alone || !busy && n.cfg.State.Context().IsZero()
+	var next *peer
+	for _, p := range due {
 		switch {
-		case p.resync != nil || !p.askPending || n.isRetired(n.cfg.Self):
-		case slices.ContainsFunc(n.waiting, func(w pending) bool { return w.read && p.asked < w.asked }):
+		case !alone || slices.ContainsFunc(n.waiting, func(w pending) bool { return w.read && p.asked < w.asked }):
 			n.startResync(p)
+			busy = true
 		case next == nil || p.silent < next.silent || p.silent == next.silent && p.turn < next.turn:
 			next = p
 		}
 	}
-	if next != nil && !slices.ContainsFunc(n.peers, func(p *peer) bool { return p.resync != nil }) {
+	if next != nil && !busy {
+		next.alone = true
 		n.startResync(next)
 	}
 }
@@ -160,7 +174,7 @@ func (n *Node) answer(p *peer, m *message) error {
 // finishResync takes note that nothing lacks here of what the peer had when it was asked.
 func (n *Node) finishResync(p *peer) {
 	r := p.resync
-	p.resync = nil
+	p.resync, p.alone = nil, p.alone && r.more
 	if r.more {
 		p.askPending = true
 		return

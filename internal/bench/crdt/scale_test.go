@@ -235,7 +235,8 @@ func BenchmarkGossip(b *testing.B) {
 	}
 }
 
-// What a cluster says to become equal is in proportion to what changed, not to what it holds.
+// What a cluster says to become equal is in proportion to what changed, not to what it holds, and is not
+// said twice as often as before.
 func TestGossipCostsWhatChanged(t *testing.T) {
 	per := map[int]float64{}
 	for _, elements := range []int{1000, 10_000} {
@@ -246,7 +247,7 @@ func TestGossipCostsWhatChanged(t *testing.T) {
 		}
 		per[elements] = float64(w.bytes) / float64(64*w.made)
 	}
-	if per[10_000] > 1.1*per[1000] {
+	if per[1000] > 500 || per[10_000] > 1.1*per[1000] {
 		t.Errorf("bytes a replica and update by elements held: %v", fmt.Sprint(per))
 	}
 }
