@@ -19,7 +19,6 @@ require (
 	github.com/oklog/ulid/v2 v2.1.2
 	github.com/puzpuzpuz/xsync/v4 v4.5.0
 	github.com/serialx/hashring v0.0.0-20200727003509-22c0c7ab6b1b
-	github.com/stathat/consistent v1.0.0
 	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0

@@ -236,7 +236,7 @@ func BenchmarkGossip(b *testing.B) {
 }
 
 // What a cluster says to become equal is in proportion to what changed, not to what it holds, and is not
-// said twice as often as before.
+// much: whatever is told once too often shows here.
 func TestGossipCostsWhatChanged(t *testing.T) {
 	per := map[int]float64{}
 	for _, elements := range []int{1000, 10_000} {

@@ -25,7 +25,6 @@ import (
 	"github.com/golang/groupcache/consistenthash"
 	kkmaglev "github.com/kkdai/maglev"
 	"github.com/serialx/hashring"
-	"github.com/stathat/consistent"
 
 	"github.com/go-calm/calm/shard"
 )
@@ -146,17 +145,13 @@ func BenchmarkLookup(b *testing.B) {
 				b.Fatal(err)
 			}
 			run("kkdai-maglev", func(i int) { textSink, _ = kk.Get(keys[i]) })
-			sh := consistent.New()
-			sh.Set(names(n))
-			run("stathat", func(i int) { textSink, _ = sh.Get(keys[i]) })
 		}
 	}
 }
 
 // BenchmarkReadersUnderChange looks up from two goroutines while the membership changes every 5 ms.
-// Of the peers, kkdai-maglev and stathat take a lock for a lookup, and are spared the changes;
-// maglev+RWMutex is the least that any could cost behind one. With two cores its line travels between
-// two caches only.
+// Of the peers, kkdai-maglev is one that takes a lock for a lookup; maglev+RWMutex is the least that
+// any could cost behind one. With two cores its line travels between two caches only.
 func BenchmarkReadersUnderChange(b *testing.B) {
 	keys := testKeys()
 	all := nodes(100)
@@ -215,9 +210,6 @@ func BenchmarkReadersUnderChange(b *testing.B) {
 		b.Fatal(err)
 	}
 	both("kkdai-maglev", func(k string) { _, _ = kk.Get(k) }, func(int) {})
-	sh := consistent.New()
-	sh.Set(names(10))
-	both("stathat", func(k string) { _, _ = sh.Get(k) }, func(int) {})
 }
 
 // BenchmarkBuild makes maps from nothing and from one another. What With leaves behind with 1 000 nodes
