@@ -58,7 +58,7 @@ func build(nodes []Node, cfg config) (*Map, error) {
 	if err := accept(nodes, cfg); err != nil {
 		return nil, err
 	}
-	p := newPlacement(nodes, cfg, nil)
+	p := newPlacement(nodes, cfg)
 	table, held, kept := p.place()
 	m := newMap(nodes, cfg, p.slots, table)
 	if cfg.replicas == 1 {

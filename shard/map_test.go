@@ -71,7 +71,7 @@ func TestPlacementEqualsTheNaiveMatching(t *testing.T) {
 		nodes, err := sortNodes(drawNodes(t, 12))
 		require.NoError(t, err)
 		cfg := newConfig(append(drawOptions(t), Replicas(1)))
-		p := newPlacement(nodes, cfg, nil)
+		p := newPlacement(nodes, cfg)
 		for i := range p.hash { // nodes whose hashes collide are nodes as well
 			if rapid.IntRange(0, 9).Draw(t, "collide") == 0 {
 				p.hash[i] = p.hash[0]
@@ -423,7 +423,7 @@ func TestNodesThatCollide(t *testing.T) {
 	nodes, err := sortNodes(nodeSet(8))
 	require.NoError(t, err)
 	for _, slack := range []float64{0, 0.05, 1} {
-		p := newPlacement(nodes, newConfig([]Option{Slots(1 << 10), Slack(slack)}), nil)
+		p := newPlacement(nodes, newConfig([]Option{Slots(1 << 10), Slack(slack)}))
 		p.hash[5] = p.hash[2]
 		table, held, _ := p.place()
 		count := make([]int32, len(nodes))
@@ -602,7 +602,7 @@ func TestFirstChoicesAreEven(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 100} {
 		nodes, err := sortNodes(nodeSet(n))
 		require.NoError(t, err)
-		p := newPlacement(nodes, config{replicas: 1, slots: 1 << 16}, nil)
+		p := newPlacement(nodes, config{replicas: 1, slots: 1 << 16})
 		hits := make([]float64, n)
 		for s := range p.slots {
 			hits[p.best(uint32(s), nil, nil, nil)]++

@@ -41,15 +41,15 @@ type group struct {
 	weight   int64 // log2
 }
 
-// newPlacement prepares to place nodes, which are sorted and checked. It makes the tables of
-// logarithms if it needs some and is given none.
-func newPlacement(nodes []Node, cfg config, t *logs) *placement {
+// newPlacement prepares to place nodes, which are sorted and checked.
+func newPlacement(nodes []Node, cfg config) *placement {
 	p := new(placement)
-	p.init(nodes, cfg, t)
+	p.init(nodes, cfg, nil)
 	return p
 }
 
-// init is newPlacement in the memory of an earlier one.
+// init is newPlacement in the memory of an earlier one. It makes the tables of logarithms if it needs
+// some and is given none.
 func (p *placement) init(nodes []Node, cfg config, t *logs) {
 	*p = placement{
 		nodes:    nodes,

@@ -76,7 +76,7 @@ func walk(t require.TestingT, rnd *rand.Rand, nodes, steps int, weights []float6
 				require.Zero(t, got.past.first[w]&^want.past.first[w], "a slot is taken to be where it likes best")
 			}
 			for _, k := range got.past.tops {
-				p := newPlacement(got.nodes, got.cfg, nil)
+				p := newPlacement(got.nodes, got.cfg)
 				pos := 0
 				for p.node(pos) != k.node {
 					pos++
