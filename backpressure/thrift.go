@@ -17,7 +17,7 @@ type thrift struct {
 const (
 	cheap     = 16                     // price of what pays: a sixteenth of the time
 	costly    = 1024                   // the highest price
-	savings   = 320 * time.Microsecond // time that can be saved up: 20 µs at the lowest price
+	savings   = time.Millisecond       // time that can be saved up: 62 µs at the lowest price
 	paying    = 5 * time.Microsecond   // what costs more does not pay
 	restraint = 100 * time.Millisecond // at most until the next try
 )

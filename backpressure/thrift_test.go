@@ -42,7 +42,7 @@ func TestThriftSavesUpForABurst(t *testing.T) {
 		thrift.spent(now, time.Microsecond)
 		now = now.Add(time.Microsecond)
 	}
-	require.Equal(t, 22, n, "20 saved up, one on credit, one for the time that this took")
+	require.Equal(t, 67, n, "62 saved up, one on credit, four for the time that this took")
 }
 
 func TestThriftGivesUpWhatDoesNotPay(t *testing.T) {
