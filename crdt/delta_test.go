@@ -145,6 +145,18 @@ func TestDecodingIsFewAllocations(t *testing.T) {
 		require.NoError(t, err)
 		merge(t, crdt.NewSet[string](2), d)
 	}), 30.0)
+
+	// Values that have a place each take three, to check and to keep them; and no buffer grows bit by bit.
+	m := crdt.NewMap[uint64, *crdt.LWW[byte]](1)
+	const n = 10_000
+	d := m.Store().Update(func() {
+		for i := range uint64(n) {
+			m.At(i).Set(1, byte(i))
+		}
+	})
+	require.LessOrEqual(t, testing.AllocsPerRun(1, func() {
+		merge(t, crdt.NewMap[uint64, *crdt.LWW[byte]](2), d)
+	}), 3*n+66.0)
 }
 
 // What a replica knows already costs nothing to hear again.

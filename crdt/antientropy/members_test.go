@@ -261,10 +261,11 @@ func TestStateIsCompactedWhereMoreIsStable(t *testing.T) {
 func kindOf(m []byte) int { return int(m[1]) }
 
 const (
-	stretchKind = 1
-	ackKind     = 2
-	answerKind  = 5
-	reportKind  = 6
+	stretchKind  = 1
+	ackKind      = 2
+	questionKind = 4
+	answerKind   = 5
+	reportKind   = 6
 )
 
 // hand gives node to those messages of node from for which keep holds, over and over for some ticks.

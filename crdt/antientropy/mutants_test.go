@@ -79,6 +79,21 @@ var mutants = []planted.Bug{
 		New: "n.cfg.BufferBytes-p.answered+map[bool]int{true: 1 << 30}[bug()])",
 	},
 	{
+		Name: "who lacks a little asks one peer after the other", Tests: "TestWhoLacksALittleAsksEverybody", File: "resync.go",
+		Old: "!busy && n.cfg.State.Context().IsZero()",
+		New: "!busy && (bug() || n.cfg.State.Context().IsZero())",
+	},
+	{
+		Name: "who has told all is asked alone for ever", Tests: "TestWhoLacksALittleAsksEverybody", File: "resync.go",
+		Old: "p.alone && r.more",
+		New: "p.alone && (bug() || r.more)",
+	},
+	{
+		Name: "the dead are asked in their turn", Tests: "TestNewcomerAsksWhoAnswers", File: "resync.go",
+		Old: "p.silent < next.silent || p.silent == next.silent && p.turn < next.turn",
+		New: "!bug() && p.silent < next.silent || (bug() || p.silent == next.silent) && p.turn < next.turn",
+	},
+	{
 		Name: "all peers are asked for the same", Tests: "TestNewcomerGetsTheStateOnce", File: "resync.go",
 		Old: "case !alone ||",
 		New: "case !alone || bug() ||",

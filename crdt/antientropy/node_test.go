@@ -479,6 +479,75 @@ func TestNewcomerGetsTheStateOnce(t *testing.T) {
 	}
 }
 
+// asked returns how many peers a node asks now for what it lacks.
+func (c *cluster) asked(id crdt.ReplicaID) int {
+	rd := c.nodes[id].Ready()
+	c.nodes[id].Advance(rd)
+	peers := map[crdt.ReplicaID]bool{}
+	for _, e := range rd.Messages {
+		if kindOf(e.Message) == questionKind {
+			peers[e.To] = true
+		}
+	}
+	return len(peers)
+}
+
+// Who has nothing asks one peer, who lacks a little all of them at once: to wait for one after the other
+// would take longer than what it lacks stays the same.
+func TestWhoLacksALittleAsksEverybody(t *testing.T) {
+	cfg := antientropy.Config{MaxFrame: 4 << 10, BufferBytes: 16 << 10}
+	c := newCluster(t, 4, 1, cfg, everybody)
+	for i := range 10_000 {
+		c.add(1, i)
+	}
+	c.settle(300)
+	c.start(90, 90, cfg)
+	for _, id := range c.ids[:4] {
+		c.nodes[90].AddPeer(id)
+	}
+	require.Equal(t, 1, c.asked(90))
+	for _, id := range c.ids[:4] {
+		c.nodes[id].AddPeer(90)
+	}
+	c.settle(300)
+	for range 60 { // it asks the others too
+		c.tick()
+	}
+	for _, id := range c.ids[:4] { // more gets lost than they keep
+		for i := range 1000 {
+			c.add(id, 10_000*int(id)+i)
+			c.messages(id)
+		}
+		for range 4 {
+			c.nodes[id].Tick()
+			c.hand(id, 90, everything)
+		}
+	}
+	require.Equal(t, 4, c.asked(90))
+}
+
+// A newcomer whose peers are mostly dead gets a state of many answers from the one that is not, and does
+// not try the dead ones in between.
+func TestNewcomerAsksWhoAnswers(t *testing.T) {
+	cfg := antientropy.Config{MaxFrame: 4 << 10, BufferBytes: 16 << 10}
+	c := newCluster(t, 4, 1, cfg, everybody)
+	for i := range 20_000 {
+		c.add(4, i)
+	}
+	c.settle(300)
+	c.down[1], c.down[2], c.down[3] = true, true, true
+	c.start(90, 90, cfg)
+	for _, id := range c.ids[:4] {
+		c.nodes[90].AddPeer(id)
+		c.nodes[id].AddPeer(90)
+	}
+	ticks := 0
+	for ; ticks < 300 && !c.equalOf([]crdt.ReplicaID{4, 90}); ticks++ {
+		c.tick()
+	}
+	require.Less(t, ticks, 20)
+}
+
 // Who asks again and again is not answered more than BufferBytes at once, and goes without nothing.
 func TestWhoAsksOftenWaits(t *testing.T) {
 	const frame, buffer = 1 << 10, 8 << 10
