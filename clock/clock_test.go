@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // noon is a round time with a logical part of 0.
@@ -122,7 +124,7 @@ func TestClockAllocations(t *testing.T) {
 	noAllocs(t, "Observe ahead", func() { _, _ = c.Observe(c.Last().Add(time.Microsecond)) })
 	noAllocs(t, "Witness", func() { _ = c.Witness(5) })
 	noAllocs(t, "Witness ahead", func() { _ = c.Witness(c.Last().Add(time.Microsecond)) })
-	if !raceEnabled {
+	if !testenv.Race {
 		strict := New()
 		far := strict.Now().Add(time.Hour)
 		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = strict.Witness(far) }), 1.0, "refusal")

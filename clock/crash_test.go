@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 const crashFile = "CLOCK_TEST_CRASH_FILE"
@@ -60,8 +62,8 @@ func TestNoStampTwiceOverCrashes(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("kills with SIGKILL")
 	}
-	crashes := checks(200)
-	if testing.Short() || raceEnabled {
+	crashes := testenv.Checks(200)
+	if testing.Short() || testenv.Race {
 		crashes = 20
 	}
 	exe, err := os.Executable()

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 func TestLamport(t *testing.T) {
@@ -23,7 +24,7 @@ func TestLamport(t *testing.T) {
 func TestLamportNumbersGrowAlongRealTime(t *testing.T) {
 	var l Lamport
 	h := lincheck.Record(4, 1, func(c *lincheck.Client[uint64, uint64]) {
-		for i := range uint64(checks(2000)) {
+		for i := range uint64(testenv.Checks(2000)) {
 			c.Do(i, func() uint64 { return l.Observe(2 * i) })
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // stamper is what is checked: a Clock, or one of the broken ones below.
@@ -139,7 +140,7 @@ func TestClockIsARegister(t *testing.T) {
 // TestTwoMillionTimestampsGrowAlongRealTime checks many calls of Now, on the system's clock.
 func TestTwoMillionTimestampsGrowAlongRealTime(t *testing.T) {
 	n := 500_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testenv.Race {
 		n = 20_000
 	}
 	c := New()

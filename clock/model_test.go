@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // This file checks the algorithm: the transition system of the HLC paper in a world so
@@ -142,7 +144,7 @@ func explore(r rule, depth int, tight bool) (states int, broken string) {
 // them.
 func TestEveryRunOfASmallWorld(t *testing.T) {
 	depth := depthN
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testenv.Race {
 		depth = 6
 	}
 	for name, c := range map[string]struct {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/internal/interval"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // The rule of Compact is not in the literature, so it is not sampled but executed: every schedule of
@@ -388,7 +388,7 @@ func TestFusingNeverChangesACount(t *testing.T) {
 		replicas, steps int
 		shared          bool
 	}{{2, 6, false}, {2, 5, true}, {3, 4, false}, {3, 3, true}}
-	if os.Getenv("CALM_CHECKS") != "" {
+	if testenv.Thorough() {
 		worlds[1].steps, worlds[3].steps = 6, 4
 	}
 	for _, c := range worlds {

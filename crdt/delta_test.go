@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -131,7 +132,7 @@ func TestDecodingAllocatesInProportion(t *testing.T) {
 
 // Reading a hundred thousand elements and merging them into a new replica are some thirty allocations.
 func TestDecodingIsFewAllocations(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	es := make([]string, 100_000)
@@ -167,7 +168,7 @@ func TestMergeOfTheKnownDoesNotAllocate(t *testing.T) {
 		small = a.Add(fmt.Sprint(i))
 	}
 	merge(t, b, a.State())
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	require.Zero(t, testing.AllocsPerRun(100, func() { b.Merge(small) }))

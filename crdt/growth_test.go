@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/clock"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // An element costs a node and its entry in a lane and in the table. A field more would cost eight bytes.
@@ -25,11 +25,10 @@ func TestANodeIsSmall(t *testing.T) {
 
 // much returns how much to check: few in -short or if CALM_CHECKS is below 1, many if it is above 1.
 func much(few, usual, many int) int {
-	f, err := strconv.ParseFloat(os.Getenv("CALM_CHECKS"), 64)
 	switch {
-	case testing.Short() || err == nil && f < 1:
+	case testing.Short() || testenv.Checks(100) < 100:
 		return few
-	case err == nil && f > 1:
+	case testenv.Thorough():
 		return many
 	}
 	return usual

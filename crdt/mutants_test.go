@@ -180,7 +180,7 @@ var mutants = []planted.Bug{
 func TestMutantsAreKilled(t *testing.T) {
 	planted.Copy{
 		Bugs:  mutants,
-		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go", "delta_test.go", "types_test.go", "norace_test.go", "race_test.go", "view_test.go"},
+		Tests: []string{"known_test.go", "growth_test.go", "store_test.go", "invert_compact_test.go", "rights_test.go", "print_test.go", "delta_test.go", "types_test.go", "view_test.go"},
 		Args:  []string{"-rapid.nofailfile"},
 	}.Kill(t)
 }

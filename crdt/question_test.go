@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"testing"
 
@@ -13,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // talk is what was said until two replicas were equal.
@@ -114,7 +114,7 @@ func TestQuestionsMakeReplicasEqual(t *testing.T) {
 // in proportion to what differs. CALM_CHECKS makes it a million elements.
 func TestQuestionsCostWhatDiffers(t *testing.T) {
 	n := 100_000
-	if os.Getenv("CALM_CHECKS") != "" {
+	if testenv.Thorough() {
 		n = 1_000_000
 	}
 	const churn = 2 // of so many events one lives

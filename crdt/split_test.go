@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // tiny returns a delta of n tiny values in a map of registers, each a place below a place, so that the
@@ -23,7 +24,7 @@ func tiny(n int) crdt.Delta {
 // Cutting a delta into many frames allocates so much an event, however many there are: what it names is
 // kept account of once, not once a frame.
 func TestSplitCostsWhatItSplits(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("not counted with the race detector")
 	}
 	const frame = 1 << 10

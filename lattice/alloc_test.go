@@ -5,13 +5,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-calm/calm/internal/testenv"
 	"github.com/go-calm/calm/lattice"
 )
 
 // What is claimed to be free of allocation: merging what changes nothing, and raising values
 // of keys that are there.
 func TestMergeIntoWhatIsThereDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	const n = 1000

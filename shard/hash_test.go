@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 	"github.com/stretchr/testify/require"
 )
 
@@ -53,7 +53,7 @@ func TestGumbelNeverDecreases(t *testing.T) {
 	l := newLogs()
 	rnd := rand.New(rand.NewPCG(3, 4))
 	edges := []uint64{0, 1, 2, 1<<63 - 1, 1 << 63, 1<<63 + 1, math.MaxUint64 - 2, math.MaxUint64 - 1, math.MaxUint64}
-	for range lincheck.Checks(200_000) {
+	for range testenv.Checks(200_000) {
 		u := rnd.Uint64() >> rnd.IntN(64)
 		if rnd.IntN(2) == 0 {
 			u = ^u
@@ -75,7 +75,7 @@ func TestGumbelNeverDecreases(t *testing.T) {
 func TestGumbelIsAccurate(t *testing.T) {
 	l := newLogs()
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for range lincheck.Checks(100_000) {
+	for range testenv.Checks(100_000) {
 		u := rnd.Uint64()
 		want := -math.Log2(-math.Log(float64(u) / (1 << 64)))
 		if d := ^u; d < 1<<60 { // where the quotient would round

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // Live is a register of maps: every load returns the latest store, whole.
@@ -21,7 +22,7 @@ func TestLiveIsLinearizable(t *testing.T) {
 			return s, out == s
 		},
 	}
-	model.Run(t, lincheck.Checks(300), func(seed uint64) lincheck.History[op, int] {
+	model.Run(t, testenv.Checks(300), func(seed uint64) lincheck.History[op, int] {
 		var live Live
 		return lincheck.Record(4, seed, func(c *lincheck.Client[op, int]) {
 			for range 12 {

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -29,7 +29,7 @@ func TestVaryEqualsNew(t *testing.T) {
 }
 
 func TestVaryEqualsNewOnManyNodes(t *testing.T) {
-	for seed := range uint64(lincheck.Checks(3)) {
+	for seed := range uint64(testenv.Checks(3)) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		walk(t, rnd, 150, 8, [][]float64{{1}, {1}, {1, 2, 3, 4}}[seed%3], []Option{Slots(1 << 13), Seed(seed)})
 	}
@@ -116,7 +116,7 @@ func TestVaryFromManyGoroutines(t *testing.T) {
 // To place 1000 nodes takes two megabytes. The map after a change of one allocates what it holds and
 // little else, 190 kB, while what is needed on the way is another 40 kB.
 func TestVaryAllocatesTheMap(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	const rounds = 10

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/crdt"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // Scenarios in which other implementations are known to fail, each by itself.
@@ -209,7 +210,7 @@ func TestFiftyEncodingsAreOne(t *testing.T) {
 }
 
 func TestMoreThanAMillionElements(t *testing.T) {
-	if testing.Short() || race {
+	if testing.Short() || testenv.Race {
 		t.Skip("a million elements take a while")
 	}
 	const n = 1<<20 + 1

@@ -10,6 +10,7 @@ import (
 	"github.com/go-calm/calm/clock"
 	"github.com/go-calm/calm/crdt"
 	"github.com/go-calm/calm/crdt/crdttest"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // A change is one thing done at a place such as "lisbon/sku-1": n is added there (for a set, the
@@ -173,10 +174,10 @@ func check[N any](t *testing.T, typ crdttest.Type[N, update, string], worlds ...
 	t.Helper()
 	t.Parallel()
 	switch {
-	case race:
+	case testenv.Race:
 		worlds = []crdttest.World{{Replicas: 2, Steps: 3}, {Replicas: 3, Steps: 2}}
 	case len(worlds) > 0:
-	case scale() > 1:
+	case testenv.Thorough():
 		worlds = []crdttest.World{{Replicas: 2, Steps: 5}, {Replicas: 3, Steps: 4}}
 	default:
 		worlds = []crdttest.World{{Replicas: 2, Steps: 4}, {Replicas: 3, Steps: 3}}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt/crdttest"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // layers are the three checks of one type, each stopping at its first failure.
@@ -141,7 +142,7 @@ func TestZoo(t *testing.T) {
 		t.Skip("the limits hold for runs of full length")
 	}
 	seeds := 11
-	if race {
+	if testenv.Race {
 		seeds = 1
 	}
 	rows := []string{fmt.Sprintf("%-56s | %-11s | %-16s | %-11s | %-45s | %s",
@@ -212,10 +213,10 @@ func TestZooTwins(t *testing.T) {
 	for name, twin := range twins {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := 1; seed <= 5 && !(race && seed > 1); seed++ {
-				_, err := twin.laws(seed, 20*scale())
+			for seed := 1; seed <= 5 && !(testenv.Race && seed > 1); seed++ {
+				_, err := twin.laws(seed, testenv.Checks(20))
 				require.NoError(t, err)
-				r, err := twin.simulation(seed, 100*scale())
+				r, err := twin.simulation(seed, testenv.Checks(100))
 				require.NoError(t, err)
 				require.Empty(t, r.Vacuous())
 			}

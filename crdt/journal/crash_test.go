@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/crdt"
 	"github.com/go-calm/calm/internal/disk/disktest"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // rounds is how long a life is: there is a snapshot in the middle, and a log at the end that no snapshot
@@ -21,9 +20,9 @@ const rounds = 6
 
 func stride() int {
 	switch {
-	case raceEnabled || testing.Short():
+	case testenv.Race || testing.Short():
 		return 13
-	case strings.HasPrefix(os.Getenv("CALM_CHECKS"), "0."):
+	case testenv.Checks(100) < 100:
 		return 3
 	}
 	return 1

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // verdictTB is a test that may fail without failing the test around it.
@@ -219,7 +220,7 @@ var fifo = lincheck.Model[string, int, int]{ // the state is the queue's content
 func TestFIFOAgreesWithPorcupine(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	good, bad := 0, 0
-	for range lincheck.Checks(20_000) {
+	for range testenv.Checks(20_000) {
 		var h lincheck.History[int, int]
 		n := 2 + rng.IntN(7)
 		at := rng.Perm(2 * n)
@@ -311,7 +312,7 @@ func (r *ring) get() (v int) {
 func TestFIFOOverLongRuns(t *testing.T) {
 	run := func(r *ring) error {
 		h := lincheck.Record(4, 1, func(c *lincheck.Client[int, int]) {
-			for i := range lincheck.Checks(10_000) {
+			for i := range testenv.Checks(10_000) {
 				if v := i*4 + c.ID() + 1; c.Rand().IntN(2) == 0 {
 					c.Do(v, func() int { r.put(v); return 0 })
 				} else {
@@ -331,7 +332,7 @@ func TestFIFOOverLongRuns(t *testing.T) {
 func TestOrderAgreesWithThePairwiseDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	seen := map[[2]bool]int{}
-	for range lincheck.Checks(5000) {
+	for range testenv.Checks(5000) {
 		var h lincheck.History[int, int]
 		n := 2 + rng.IntN(4)
 		at := rng.Perm(2 * n)

@@ -3,17 +3,17 @@ package lincheck
 import (
 	"fmt"
 	"hash/fnv"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // Model is a sequential specification: what one caller alone would see. S is the state, I
@@ -56,10 +56,7 @@ func (m Model[S, I, O]) Check(h History[I, O]) Verdict {
 // Checks scales n by the environment variable CALM_CHECKS (a factor; 1 when unset), by
 // which a nightly run does more of the same.
 func Checks(n int) int {
-	if f, err := strconv.ParseFloat(os.Getenv("CALM_CHECKS"), 64); err == nil && f > 0 {
-		return max(1, int(f*float64(n)))
-	}
-	return n
+	return testenv.Checks(n)
 }
 
 // Run records and checks n histories, scaled by [Checks], with seeds 0, 1, 2, … It stops at

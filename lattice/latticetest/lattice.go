@@ -3,13 +3,12 @@ package latticetest
 import (
 	"cmp"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/go-calm/calm/internal/testenv"
 	"github.com/go-calm/calm/lattice"
 )
 
@@ -75,17 +74,9 @@ func (l law) failure(err error) *LawError {
 	return &LawError{Law: l.name, Meaning: l.meaning, Example: err.Error()}
 }
 
-// rounds is by how much checks are multiplied.
-func rounds() int {
-	if n, err := strconv.Atoi(os.Getenv("CALM_CHECKS")); err == nil && n > 1 {
-		return n
-	}
-	return 1
-}
-
 func (l law) run(t *testing.T) {
 	t.Helper()
-	for range rounds() {
+	for range testenv.Checks(1) {
 		rapid.Check(t, func(t *rapid.T) {
 			if err := l.check(t); err != nil {
 				t.Fatal(l.failure(err))
@@ -110,7 +101,7 @@ func (l law) try() *LawError {
 		}()
 		return l.check(t)
 	})
-	for seed := range examples * rounds() {
+	for seed := range testenv.Checks(examples) {
 		if err := one.Example(seed + 1); err != nil {
 			if e := l.failure(err); worst == nil || cmp.Or(cmp.Compare(len(e.Example), len(worst.Example)), cmp.Compare(e.Example, worst.Example)) < 0 {
 				worst = e

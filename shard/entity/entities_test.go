@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-calm/calm/backpressure"
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 	"github.com/go-calm/calm/shard"
 	"github.com/go-calm/calm/shard/entity"
 	"github.com/stretchr/testify/require"
@@ -112,7 +113,7 @@ func TestStateIsLinearizable(t *testing.T) {
 			return s, out == s[in.key]
 		},
 	}
-	model.Run(t, lincheck.Checks(150), func(seed uint64) lincheck.History[op, int] {
+	model.Run(t, testenv.Checks(150), func(seed uint64) lincheck.History[op, int] {
 		e := entity.New(func(t *entity.Turn[int, int], m int) error { *t.State += m; return nil }, entity.Lanes(2), entity.Depth(2))
 		h := lincheck.Record(4, seed, func(c *lincheck.Client[op, int]) {
 			for range 12 {
@@ -630,7 +631,7 @@ func TestBatchMeetsASlotThatHasGone(t *testing.T) {
 
 // Neither Send nor a batch allocates, nor does a turn that sends.
 func TestSendDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	e := entity.New(func(t *entity.Turn[int, int], m int) error {
@@ -663,7 +664,7 @@ func TestSendDoesNotAllocate(t *testing.T) {
 
 // A key costs 33 to 49 bytes beside its state, by how full the table is.
 func TestMemoryPerKey(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector takes memory")
 	}
 	const full = 1 << 16 * 7 / 8 // of the table: one more and it grows

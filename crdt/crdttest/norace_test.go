@@ -1,5 +1,0 @@
-//go:build !race
-
-package crdttest_test
-
-const race = false

@@ -1,5 +1,0 @@
-//go:build race
-
-package entity_test
-
-const raceEnabled = true
