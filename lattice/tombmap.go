@@ -6,8 +6,6 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
-	"slices"
-	"strings"
 
 	"github.com/go-calm/calm/internal/wire"
 )
@@ -27,24 +25,14 @@ import (
 // merging takes that of the argument.
 type TombMap[K comparable, V Lattice[V]] struct {
 	_    noCopy
-	live map[K]V
+	live Map[K, V]
 	dead graveyard[K]
 }
 
 // Put joins v to the value of k, unless k was removed, and reports whether that grew. It
 // keeps nothing of v.
 func (m *TombMap[K, V]) Put(k K, v V) (grew bool) {
-	if k != k || m.dead.has(k) {
-		return false
-	}
-	joined, grew := m.live[k].Join(v)
-	if grew {
-		if m.live == nil {
-			m.live = make(map[K]V)
-		}
-		m.live[k] = joined
-	}
-	return grew
+	return !m.dead.has(k) && m.live.Put(k, v)
 }
 
 // Remove removes keys for ever, whether they were there or not, and reports whether any of
@@ -52,7 +40,7 @@ func (m *TombMap[K, V]) Put(k K, v V) (grew bool) {
 func (m *TombMap[K, V]) Remove(ks ...K) (grew bool) {
 	for _, k := range ks {
 		if k == k && m.dead.add(k) {
-			delete(m.live, k)
+			delete(m.live.m, k)
 			grew = true
 		}
 	}
@@ -60,54 +48,33 @@ func (m *TombMap[K, V]) Remove(ks ...K) (grew bool) {
 }
 
 // Get returns the value of k, to be read only: bottom if there is none. It is a snapshot read.
-func (m *TombMap[K, V]) Get(k K) (v V) {
-	if m == nil {
-		return v
-	}
-	return m.live[k]
-}
+func (m *TombMap[K, V]) Get(k K) V { return m.values().Get(k) }
 
 // Has reports whether k has a value above bottom and was not removed. It is a snapshot read
 // either way.
-func (m *TombMap[K, V]) Has(k K) bool {
-	if m == nil {
-		return false
-	}
-	_, ok := m.live[k]
-	return ok
-}
+func (m *TombMap[K, V]) Has(k K) bool { return m.values().Has(k) }
 
 // Removed reports whether k was removed. True is a monotone read, it stays; false is a
 // snapshot.
 func (m *TombMap[K, V]) Removed(k K) bool { return m != nil && m.dead.has(k) }
 
 // Len returns how many keys have a value, a snapshot read.
-func (m *TombMap[K, V]) Len() int {
-	if m == nil {
-		return 0
-	}
-	return len(m.live)
-}
+func (m *TombMap[K, V]) Len() int { return m.values().Len() }
 
 // All yields the keys that have a value in no particular order; the values are to be read only. It
 // is a snapshot read.
-func (m *TombMap[K, V]) All() iter.Seq2[K, V] {
-	if m == nil {
-		return func(func(K, V) bool) {}
-	}
-	return maps.All(m.live)
-}
+func (m *TombMap[K, V]) All() iter.Seq2[K, V] { return m.values().All() }
 
 // SortedKeys returns the keys that have a value as a new slice, in the order of [Set.Sorted]. It is
 // a snapshot read.
-func (m *TombMap[K, V]) SortedKeys() []K { return sorted(m.keys()) }
+func (m *TombMap[K, V]) SortedKeys() []K { return m.values().SortedKeys() }
 
-func (m *TombMap[K, V]) keys() []K {
-	keys := make([]K, 0, m.Len())
-	for k := range m.All() {
-		keys = append(keys, k)
+// values are those that were not removed.
+func (m *TombMap[K, V]) values() *Map[K, V] {
+	if m == nil {
+		return nil
 	}
-	return keys
+	return &m.live
 }
 
 // Clone returns a copy that shares no changeable memory with m.
@@ -127,7 +94,7 @@ func (m *TombMap[K, V]) Merge(o *TombMap[K, V]) (grew bool) {
 		m.bury(&fresh)
 		grew = true
 	}
-	for k, v := range o.live {
+	for k, v := range o.live.m {
 		grew = m.Put(k, v) || grew
 	}
 	return grew
@@ -135,13 +102,13 @@ func (m *TombMap[K, V]) Merge(o *TombMap[K, V]) (grew bool) {
 
 // bury drops the values of keys that died: by the shorter of the two lists.
 func (m *TombMap[K, V]) bury(fresh *graveyard[K]) {
-	if fresh.len() < uint64(len(m.live)) {
+	if fresh.len() < uint64(m.live.Len()) {
 		for k := range fresh.all() {
-			delete(m.live, k)
+			delete(m.live.m, k)
 		}
 		return
 	}
-	maps.DeleteFunc(m.live, func(k K, _ V) bool { return fresh.has(k) })
+	maps.DeleteFunc(m.live.m, func(k K, _ V) bool { return fresh.has(k) })
 }
 
 // Join is Merge in the form that [Lattice] asks for: it returns m, or a new map for nil.
@@ -165,8 +132,8 @@ func (m *TombMap[K, V]) LessEq(o *TombMap[K, V]) bool {
 	if !m.dead.lessEq(&o.dead) {
 		return false
 	}
-	for k, v := range m.live {
-		if !o.dead.has(k) && !v.LessEq(o.live[k]) {
+	for k, v := range m.live.m {
+		if !o.dead.has(k) && !v.LessEq(o.Get(k)) {
 			return false
 		}
 	}
@@ -184,9 +151,9 @@ func (m *TombMap[K, V]) Delta(have *TombMap[K, V]) *TombMap[K, V] {
 		return d
 	}
 	d.dead = m.dead.minus(&have.dead)
-	for k, v := range m.live {
+	for k, v := range m.live.m {
 		if !have.dead.has(k) {
-			d.Put(k, Delta(have.live[k], v))
+			d.Put(k, Delta(have.Get(k), v))
 		}
 	}
 	return d
@@ -197,7 +164,7 @@ func (m *TombMap[K, V]) Decompose() iter.Seq[*TombMap[K, V]] {
 	return func(yield func(*TombMap[K, V]) bool) {
 		for k, v := range m.All() {
 			for part := range Decompose(v) {
-				if !yield(&TombMap[K, V]{live: map[K]V{k: part}}) {
+				if !yield(&TombMap[K, V]{live: Map[K, V]{m: map[K]V{k: part}}}) {
 					return
 				}
 			}
@@ -217,16 +184,7 @@ func (m *TombMap[K, V]) Decompose() iter.Seq[*TombMap[K, V]] {
 
 // String returns the keys in order with their values, and how many were removed, as
 // {a: 1, b: 2} − 5.
-func (m *TombMap[K, V]) String() string {
-	var b strings.Builder
-	for i, k := range m.SortedKeys() {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%v: %v", k, m.live[k])
-	}
-	return "{" + b.String() + "}" + m.removedText()
-}
+func (m *TombMap[K, V]) String() string { return m.values().String() + m.removedText() }
 
 func (m *TombMap[K, V]) removedText() string {
 	if m == nil || m.dead.len() == 0 {
@@ -252,7 +210,7 @@ type tombJSON[K comparable, V any] struct {
 // MarshalJSON returns an object of what is live and what was removed, one by one: runs of
 // removed integers, which the binary form keeps short, are written out.
 func (m *TombMap[K, V]) MarshalJSON() ([]byte, error) {
-	return json.Marshal(tombJSON[K, V]{m.live, m.dead.sorted()})
+	return json.Marshal(tombJSON[K, V]{m.live.m, m.dead.sorted()})
 }
 
 // UnmarshalJSON replaces m by what MarshalJSON wrote.
@@ -262,7 +220,7 @@ func (m *TombMap[K, V]) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	maps.DeleteFunc(j.Live, func(k K, v V) bool { return k != k || IsBottom(v) })
-	m.live, m.dead = j.Live, graveyard[K]{}
+	m.live.m, m.dead = j.Live, graveyard[K]{}
 	m.Remove(j.Removed...)
 	return nil
 }
@@ -278,34 +236,31 @@ func (m *TombMap[K, V]) MarshalBinary() ([]byte, error) { return m.AppendBinary(
 // match [ErrMalformed] or [ErrUnsupported] and leave m as it was.
 func (m *TombMap[K, V]) UnmarshalBinary(b []byte) error { return decodeTo(b, m.take) }
 
-func (m *TombMap[K, V]) take(x *TombMap[K, V]) { m.live, m.dead = x.live, x.dead }
+func (m *TombMap[K, V]) take(x *TombMap[K, V]) { m.live.m, m.dead = x.live.m, x.dead }
 
 func (m *TombMap[K, V]) shape(dst []byte) ([]byte, error) {
 	return shapes(append(dst, kindTombMap), shapeOfElement[K], shapeOf[V])
 }
 
 func (m *TombMap[K, V]) put(dst []byte) ([]byte, error) {
-	var live Map[K, V]
 	var dead graveyard[K]
 	if m != nil {
-		live.m, dead = m.live, m.dead
+		dead = m.dead
 	}
-	return live.put(dead.put(dst))
+	return m.values().put(dead.put(dst))
 }
 
 func (m *TombMap[K, V]) get(r *wire.Reader) *TombMap[K, V] {
 	x := &TombMap[K, V]{dead: getGraveyard[K](r)}
-	var live *Map[K, V]
-	if live = live.get(r); r.Err() != nil {
-		return x
-	}
-	x.live = live.m
+	x.live.m = x.live.get(r).m
 	x.checkGraves(r)
 	return x
 }
 
 func (m *TombMap[K, V]) checkGraves(r *wire.Reader) {
-	if slices.ContainsFunc(m.keys(), m.dead.has) {
-		r.Fail("a removed key has a value")
+	for k := range m.live.m {
+		if r.Err() == nil && m.dead.has(k) {
+			r.Fail("a removed key has a value")
+		}
 	}
 }

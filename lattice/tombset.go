@@ -56,7 +56,7 @@ func (s *TombSet[E]) Removed(e E) bool { return s.tombs().Removed(e) }
 func (s *TombSet[E]) Len() int { return s.tombs().Len() }
 
 // All yields the elements in no particular order. It is a snapshot read.
-func (s *TombSet[E]) All() iter.Seq[E] { return slices.Values(s.tombs().keys()) }
+func (s *TombSet[E]) All() iter.Seq[E] { return slices.Values(s.tombs().values().keys()) }
 
 // Sorted returns the elements as a new slice, in the order of [Set.Sorted]. It is a snapshot read.
 func (s *TombSet[E]) Sorted() []E { return s.tombs().SortedKeys() }
@@ -131,7 +131,7 @@ func (s *TombSet[E]) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	s.m.live, s.m.dead = nil, graveyard[E]{}
+	s.m.live.m, s.m.dead = nil, graveyard[E]{}
 	s.Add(j.Live...)
 	s.Remove(j.Removed...)
 	return nil
@@ -159,13 +159,13 @@ func (s *TombSet[E]) put(dst []byte) ([]byte, error) {
 	if s != nil {
 		dead = s.m.dead
 	}
-	return putElements(dead.put(dst), s.tombs().keys()), nil
+	return putElements(dead.put(dst), s.tombs().values().keys()), nil
 }
 
 func (s *TombSet[E]) get(r *wire.Reader) *TombSet[E] {
 	x := &TombSet[E]{}
 	x.m.dead = getGraveyard[E](r)
-	getElements(r, func(n int) { x.m.live = make(map[E]Any, n) }, func(e E) { x.m.live[e] = Any{true} })
+	getElements(r, func(n int) { x.m.live.m = make(map[E]Any, n) }, func(e E) { x.m.live.m[e] = Any{true} })
 	x.m.checkGraves(r)
 	return x
 }
