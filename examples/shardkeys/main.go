@@ -23,20 +23,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
 	"github.com/go-calm/calm/examples/internal/plot"
 	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/examples/internal/term"
-)
-
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
 )
 
 const about = `Rank visitor, page, and both together as keys to shard an access log by, then move shards under the best one
@@ -49,60 +41,49 @@ while messages come. Writes a page with charts.
 Exit codes: 0 nothing was lost, doubled or out of order; 1 otherwise; 2 wrong usage.`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	code, err := command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "shardkeys:", err)
-	}
-	os.Exit(code)
+	program.Main("shardkeys", func(ctx context.Context) error {
+		return command(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	})
 }
 
-// command runs the program and returns its exit code.
-func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("shardkeys", flag.ContinueOnError)
 	input := accesslog.Flags(f, &accesslog.Made{Lines: 300_000, Visitors: 50_000, Pages: 1_000, Seed: 1})
 	senders := f.Int("senders", 2, "how many goroutines send while shards move")
 	out := f.String("o", filepath.Join(os.TempDir(), "shardkeys.html"), "the `file` that the charts go to")
-	if err := program.Parse(f, args, about, stdout); errors.Is(err, flag.ErrHelp) {
-		return exitOK, nil
-	} else if err != nil {
-		return exitUsage, err
+	if err := program.Parse(f, args, about, stdout); err != nil {
+		return err
 	}
 	if *senders < 1 || *senders > 64 {
-		return exitUsage, fmt.Errorf("-senders is from 1 to 64, not %d", *senders)
+		return program.Usagef("-senders is from 1 to 64, not %d", *senders)
 	}
 	if err := plot.Check(*out); err != nil {
-		return exitUsage, fmt.Errorf("-o: %w", err)
+		return program.Usagef("-o: %w", err)
 	}
 	in, err := input(stdin)
 	if err != nil {
-		return exitUsage, err
+		return program.Usage(err)
 	}
 	fmt.Fprintf(stdout, "reading %s\n", in)
 	bar := term.NewProgress(stderr)
 	requests, malformed, err := read(in, bar)
 	switch {
 	case err != nil:
-		return exitFailed, err
+		return err
 	case len(requests) == 0:
-		return exitFailed, errors.New("no request in it")
+		return errors.New("no request in it")
 	}
 	fmt.Fprintf(stdout, "%s requests, %s malformed lines\n\n", term.Thousands(int64(len(requests))), term.Thousands(int64(malformed)))
 
 	best, page, err := judge(stdout, requests)
 	if err != nil {
-		return exitFailed, err
+		return err
 	}
 	whole, err := page.WriteFile(*out)
 	if err != nil {
-		return exitFailed, err
+		return err
 	}
 	fmt.Fprintf(stdout, "\ncharts: %s\n\n", whole)
 
-	ok, err := migrate(ctx, stdout, best, requests, *senders, bar)
-	if err != nil || !ok {
-		return exitFailed, err
-	}
-	return exitOK, nil
+	return migrate(ctx, stdout, best, requests, *senders, bar)
 }

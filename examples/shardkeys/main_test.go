@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,18 +15,20 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/examples/internal/program"
 )
 
 // TestRun builds the program and runs it as a person would.
 func TestRun(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "shardkeys")
+	binary := filepath.Join(t.TempDir(), "shardkeys")
 	if runtime.GOOS == "windows" {
-		program += ".exe"
+		binary += ".exe"
 	}
-	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	page := filepath.Join(t.TempDir(), "charts.html")
-	out, err = exec.Command(program, "-lines", "20000", "-visitors", "5000", "-o", page).CombinedOutput()
+	out, err = exec.Command(binary, "-lines", "20000", "-visitors", "5000", "-o", page).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Regexp(t, `(?s)visitor \+ page: .*visitor: .*page: `, string(out), "best first")
 	require.Contains(t, string(out), "8 nodes → 9: ")
@@ -50,15 +53,14 @@ func TestInputs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "access.log.gz")
 	require.NoError(t, os.WriteFile(file, packed.Bytes(), 0o600))
 
-	run := func(stdin string, args ...string) (int, string, error) {
+	run := func(stdin string, args ...string) (string, error) {
 		var out, stderr bytes.Buffer
-		code, err := command(context.Background(), append(args, "-o", filepath.Join(t.TempDir(), "c.html")), strings.NewReader(stdin), &out, &stderr)
-		return code, out.String(), err
+		err := command(context.Background(), append(args, "-o", filepath.Join(t.TempDir(), "c.html")), strings.NewReader(stdin), &out, &stderr)
+		return out.String(), err
 	}
 	for name, c := range map[string][2]string{"packed": {"", file}, "standard input": {text.String(), "-"}} {
-		code, out, err := run(c[0], "-in", c[1])
+		out, err := run(c[0], "-in", c[1])
 		require.NoError(t, err, name)
-		require.Equal(t, exitOK, code, name)
 		require.Contains(t, out, "2 000 requests, 0 malformed lines", name)
 	}
 	for name, args := range map[string][]string{
@@ -67,14 +69,11 @@ func TestInputs(t *testing.T) {
 		"no lines":     {"-lines", "0"},
 		"an argument":  {"access.log"},
 	} {
-		code, _, err := run("", args...)
-		require.Error(t, err, name)
-		require.Equal(t, exitUsage, code, name)
+		_, err := run("", args...)
+		require.ErrorAs(t, err, new(*program.UsageError), name)
 	}
-	code, _, err := run("nonsense\n", "-in", "-")
+	_, err = run("nonsense\n", "-in", "-")
 	require.ErrorContains(t, err, "no request")
-	require.Equal(t, exitFailed, code)
-	code, _, err = run("", "-h")
-	require.NoError(t, err)
-	require.Equal(t, exitOK, code)
+	_, err = run("", "-h")
+	require.ErrorIs(t, err, flag.ErrHelp)
 }

@@ -106,15 +106,15 @@ func (f *fleet) to(ctx context.Context, w io.Writer, bar *term.Progress, nodes [
 	return nil
 }
 
-// migrate goes from eight nodes to nine to seven while senders go on, and reports whether every key
-// had each of its messages once and in order.
-func migrate(ctx context.Context, w io.Writer, key func(request) string, requests []request, senders int, bar *term.Progress) (bool, error) {
+// migrate goes from eight nodes to nine to seven while senders go on. It fails if not every
+// key had each of its messages once and in order.
+func migrate(ctx context.Context, w io.Writer, key func(request) string, requests []request, senders int, bar *term.Progress) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	f := &fleet{nodes: map[string]*entity.Entities[tally, numbered]{}}
 	m, err := shard.New(nodeSet(startNodes), shard.Slots(slots))
 	if err != nil {
-		return false, err
+		return err
 	}
 	f.live.Store(m)
 	owned := map[string]map[shard.Slot]bool{}
@@ -163,7 +163,7 @@ func migrate(ctx context.Context, w io.Writer, key func(request) string, request
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 
 	messages, had, wrong, bad := uint64(0), uint64(0), uint64(0), 0
@@ -171,7 +171,7 @@ func migrate(ctx context.Context, w io.Writer, key func(request) string, request
 		for k, n := range keys {
 			t, err := entity.Ask(ctx, f.node(f.live.Load().Owner(k).ID), k, func(t *tally) tally { return *t })
 			if err != nil {
-				return false, err
+				return err
 			}
 			messages, had, wrong = messages+n, had+t.had, wrong+t.wrong
 			if t.had != n || t.wrong > 0 {
@@ -181,10 +181,13 @@ func migrate(ctx context.Context, w io.Writer, key func(request) string, request
 	}
 	for _, e := range f.nodes {
 		if err := e.Close(ctx); err != nil {
-			return false, err
+			return err
 		}
 	}
 	fmt.Fprintf(w, "%s messages sent meanwhile, %s handled, %d not the next of their key, %d keys with a wrong count\n",
 		term.Thousands(int64(messages)), term.Thousands(int64(had)), wrong, bad)
-	return bad == 0 && messages == had, nil
+	if bad > 0 || messages != had {
+		return errors.New("not every key had each of its messages once and in order")
+	}
+	return nil
 }

@@ -29,12 +29,6 @@ import (
 	"github.com/go-calm/calm/lattice"
 )
 
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
-)
-
 const about = `Count the distinct visitors of each page of an access log in sketches that several nodes exchange in any order,
 and compare with the exact numbers.
 
@@ -45,11 +39,7 @@ and compare with the exact numbers.
 Exit codes: 0 the nodes agree and no page errs beyond the bound; 1 otherwise; 2 wrong usage.`
 
 func main() {
-	code, err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "visitors:", err)
-	}
-	os.Exit(code)
+	os.Exit(program.Exit("visitors", command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
 
 // options are the flags.
@@ -88,33 +78,30 @@ func (o *options) check() error {
 	return nil
 }
 
-// command runs the program and returns its exit code.
-func command(args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+func command(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var o options
-	flags := o.flags()
-	if err := program.Parse(flags, args, about, stdout); errors.Is(err, flag.ErrHelp) {
-		return exitOK, nil
-	} else if err != nil {
-		return exitUsage, err
+	if err := program.Parse(o.flags(), args, about, stdout); err != nil {
+		return err
 	}
 	if err := o.check(); err != nil {
-		return exitUsage, err
+		return program.Usage(err)
 	}
 	in, err := o.input(stdin)
 	if err != nil {
-		return exitUsage, err
+		return program.Usage(err)
 	}
 	fmt.Fprintf(stdout, "counting %s\n", in)
 	c := newCount(o.nodes, o.precision)
 	if err := c.read(in, term.NewProgress(stderr)); err != nil {
-		return exitFailed, err
+		return err
 	}
 	sent, err := exchange(c.nodes, o.made.Seed)
 	if err != nil {
-		return exitFailed, err
+		return err
 	}
-	if ok, err := report(stdout, c, sent, o.top); err != nil || !ok {
-		return exitFailed, err
+	ok, err := report(stdout, c, sent, o.top)
+	if err == nil && !ok {
+		err = errors.New("not as stated")
 	}
-	return exitOK, nil
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,18 +16,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/examples/internal/accesslog"
+	"github.com/go-calm/calm/examples/internal/program"
 	"github.com/go-calm/calm/lattice"
 )
 
 // TestRun builds the program and runs it as a person would.
 func TestRun(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "visitors")
+	binary := filepath.Join(t.TempDir(), "visitors")
 	if runtime.GOOS == "windows" {
-		program += ".exe"
+		binary += ".exe"
 	}
-	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	out, err = exec.Command(program, "-lines", "60000", "-visitors", "20000", "-top", "3").CombinedOutput()
+	out, err = exec.Command(binary, "-lines", "60000", "-visitors", "20000", "-top", "3").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "60 000 lines, 1 of them malformed")
 	require.Contains(t, string(out), "5 nodes counted a part each and sent it to each other in 20 messages")
@@ -72,9 +74,7 @@ func TestInputs(t *testing.T) {
 func runs(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	var out, stderr bytes.Buffer
-	code, err := command(args, strings.NewReader(stdin), &out, &stderr)
-	require.NoError(t, err, "%s", &out)
-	require.Equal(t, exitOK, code, "%s", &out)
+	require.NoError(t, command(args, strings.NewReader(stdin), &out, &stderr), "%s", &out)
 	require.Empty(t, stderr.String())
 	return out.String()
 }
@@ -90,16 +90,14 @@ func TestUsage(t *testing.T) {
 		"-nodes 0":                        "-nodes is from 1 to 64",
 		"-in " + t.TempDir() + " -top -1": "-top is from",
 	} {
-		code, err := command(strings.Fields(args), strings.NewReader(""), io.Discard, io.Discard)
-		require.Equal(t, exitUsage, code, args)
+		err := command(strings.Fields(args), strings.NewReader(""), io.Discard, io.Discard)
+		require.ErrorAs(t, err, new(*program.UsageError), args)
 		if !strings.HasPrefix(want, "no such") || runtime.GOOS != "windows" { // which says it in other words
 			require.ErrorContains(t, err, want, args)
 		}
 	}
 	var help bytes.Buffer
-	code, err := command([]string{"-h"}, nil, &help, io.Discard)
-	require.NoError(t, err)
-	require.Equal(t, exitOK, code)
+	require.ErrorIs(t, command([]string{"-h"}, nil, &help, io.Discard), flag.ErrHelp)
 	require.Contains(t, help.String(), "-precision")
 }
 
