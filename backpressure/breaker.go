@@ -89,6 +89,9 @@ func NewBreaker[K comparable](opts ...BreakerOption) *Breaker[K] {
 	}
 	b.c.failed = func(err error) bool { return !errors.Is(err, context.Canceled) }
 	for _, o := range opts {
+		if o == nil {
+			panic("backpressure: NewBreaker: nil option")
+		}
 		o(&b.c)
 	}
 	if c := b.c; c.failures < 1 || c.open <= 0 || c.longest < c.open || c.keys < 1 || c.failed == nil {

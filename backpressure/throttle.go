@@ -46,6 +46,9 @@ func ThrottleScope(scope string) ThrottleOption {
 func NewThrottle(opts ...ThrottleOption) *Throttle {
 	t := &Throttle{refusal: &Overload{Reason: Throttled}, start: time.Now()}
 	for _, o := range opts {
+		if o == nil {
+			panic("backpressure: NewThrottle: nil option")
+		}
 		o(t)
 	}
 	return t

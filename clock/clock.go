@@ -124,6 +124,9 @@ func New(opts ...Option) *Clock {
 func newClock(opts []Option) *Clock {
 	c := &Clock{drift: int64(DefaultMaxDrift), window: int64(DefaultWindow), base: time.Now(), read: time.Now}
 	for _, o := range opts {
+		if o == nil {
+			panic("clock: nil option")
+		}
 		o(c)
 	}
 	c.hint.Store(math.MinInt64)

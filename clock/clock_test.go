@@ -113,6 +113,8 @@ func TestReserve(t *testing.T) {
 		require.Panics(t, func() { c.Reserve(n) })
 	}
 	require.Panics(t, func() { WithMaxDrift(-1) })
+	require.PanicsWithValue(t, "clock: nil option", func() { New(nil) })
+	require.PanicsWithValue(t, "clock: Open: nil store; New makes a clock without one", func() { _, _ = Open(t.Context(), nil) })
 }
 
 func TestClockAllocations(t *testing.T) {

@@ -61,6 +61,9 @@ type saver struct {
 // Errors of the store fail Open. A store that says it was never written starts at the
 // physical time.
 func Open(ctx context.Context, store Store, opts ...Option) (*Clock, error) {
+	if store == nil {
+		panic("clock: Open: nil store; New makes a clock without one")
+	}
 	c := newClock(opts)
 	bound, err := store.Load(ctx)
 	switch {

@@ -1,7 +1,7 @@
 package clock
 
 import (
-	"math"
+	"fmt"
 	"time"
 )
 
@@ -17,10 +17,22 @@ type Stats struct {
 	LastStep time.Duration // by how much the last one went
 	Resets   uint64        // successful calls of Reset
 
-	Bound     Timestamp // what the store covers; MinTimestamp while it is being set back
+	Bound     Timestamp // what the store covers: MinTimestamp while it is being set back, MaxTimestamp without a store
 	Saves     uint64    // successful saves
 	SaveError error     // why the last save failed; nil if it did not
 	Waits     uint64    // calls that had to wait for the store
+}
+
+// String tells it in a line, and what the store does only if there is one.
+func (s Stats) String() string {
+	text := fmt.Sprintf("at %v, %v ahead; %d refused, %d steps, %d resets", s.Last, s.Ahead, s.Refused, s.Steps, s.Resets)
+	if s.Bound != MaxTimestamp {
+		text += fmt.Sprintf("; stored up to %v, %d saves, %d waits", s.Bound, s.Saves, s.Waits)
+	}
+	if s.SaveError != nil {
+		text += fmt.Sprintf("; the last save failed: %v", s.SaveError)
+	}
+	return text
 }
 
 // Stats returns a snapshot. Its parts are read one after the other.
@@ -32,7 +44,7 @@ func (c *Clock) Stats() Stats {
 		Steps:    c.steps.Load(),
 		LastStep: time.Duration(c.stepped.Load()),
 		Resets:   c.resets.Load(),
-		Bound:    math.MaxInt64,
+		Bound:    MaxTimestamp,
 	}
 	st.Ahead = max(0, st.Last.Sub(st.Physical))
 	if s := c.saver; s != nil {

@@ -128,6 +128,9 @@ func gather(opts []Option) codecs {
 	}
 	cs := codecs{}
 	for _, o := range opts {
+		if o == nil {
+			panic("crdt: nil option; each is a Codec")
+		}
 		o.option(cs)
 	}
 	return cs

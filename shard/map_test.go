@@ -486,6 +486,7 @@ func TestBadInput(t *testing.T) {
 		"a NaN weight":          {[]Node{{ID: "a", Weight: math.NaN()}}, nil, ErrWeight},
 		"an infinite weight":    {[]Node{{ID: "a", Weight: math.Inf(1)}}, nil, ErrWeight},
 		"a negative weight":     {[]Node{{ID: "a", Weight: -1}}, nil, ErrWeight},
+		"a nil option":          {[]Node{one}, []Option{nil, Slots(1)}, ErrOption},
 		"zero slots":            {[]Node{one}, []Option{Slots(0)}, ErrOption},
 		"negative slots":        {[]Node{one}, []Option{Slots(-1)}, ErrOption},
 		"too many slots":        {[]Node{one}, []Option{Slots(1 << 25)}, ErrOption},

@@ -19,6 +19,7 @@ type config struct {
 	slack    float64
 	seed     uint64
 	strict   bool
+	isNil    bool // an option was nil
 }
 
 // Option changes how a [Map] is placed. Members that are to agree must use the same options.
@@ -53,15 +54,24 @@ func Seed(s uint64) Option { return func(c *config) { c.seed = s } }
 // newConfig applies the options, unchecked.
 func newConfig(opts []Option) config {
 	c := config{replicas: 1, slack: defaultSlack}
-	for _, o := range opts {
-		o(&c)
-	}
+	c.apply(opts)
 	return c
+}
+
+func (c *config) apply(opts []Option) {
+	for _, o := range opts {
+		if c.isNil = o == nil; c.isNil {
+			return
+		}
+		o(c)
+	}
 }
 
 // check refuses options that are out of range, or too strict for the nodes.
 func (c *config) check(nodes []Node) error {
 	switch {
+	case c.isNil:
+		return fmt.Errorf("%w: it is nil", ErrOption)
 	case c.none || c.slots < 0 || c.slots > maxSlots || c.slots&(c.slots-1) != 0:
 		return &OptionError{"Slots", float64(c.slots), "must be a power of two from 1 to 1<<24; leave the option out to have it chosen"}
 	case c.replicas < 1 || c.replicas > maxReplicas:

@@ -57,9 +57,7 @@ type rebalance struct {
 func newRebalance(m *Map, nodes []Node, opts []Option) (*rebalance, error) {
 	cfg := m.cfg
 	cfg.slots = m.slots
-	for _, o := range opts {
-		o(&cfg)
-	}
+	cfg.apply(opts)
 	switch {
 	case cfg.slots != m.slots:
 		return nil, &OptionError{"Slots", float64(cfg.slots), "cannot change in a rebalance"}

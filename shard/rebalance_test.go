@@ -285,6 +285,7 @@ func TestRebalanceRefuses(t *testing.T) {
 	}{
 		"no nodes":       {nil, nil, ErrNoNodes},
 		"an ID twice":    {[]Node{{ID: "a"}, {ID: "a"}}, nil, ErrDuplicate},
+		"a nil option":   {nodeSet(3), []Option{nil}, ErrOption},
 		"other slots":    {nodeSet(3), []Option{Slots(128)}, ErrOption},
 		"another seed":   {nodeSet(3), []Option{Seed(1)}, ErrOption},
 		"negative slack": {nodeSet(3), []Option{Slack(-1)}, ErrOption},

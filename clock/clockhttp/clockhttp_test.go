@@ -145,6 +145,19 @@ func (s shifted) Now() int64 { return time.Now().Add(time.Duration(s)).UnixNano(
 
 const serveWith = "CLOCKHTTP_TEST_AHEAD"
 
+// What is missing is told where the handler is made, not when the first request comes.
+func TestAHandlerNeedsItsParts(t *testing.T) {
+	c := clock.New()
+	for _, broken := range []func(){
+		func() { clockhttp.Handler(nil, http.NotFoundHandler()) },
+		func() { clockhttp.Handler(c, nil) },
+		func() { clockhttp.Handler(c, http.NotFoundHandler(), clockhttp.OnRefuse(nil)) },
+		func() { clockhttp.Handler(c, http.NotFoundHandler(), nil) },
+	} {
+		require.Panics(t, broken)
+	}
+}
+
 // TestMain serves, when told to, as the other process of TestTwoProcesses.
 func TestMain(m *testing.M) {
 	ahead, err := time.ParseDuration(os.Getenv(serveWith))

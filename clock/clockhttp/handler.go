@@ -18,13 +18,19 @@ func OnRefuse(f func(w http.ResponseWriter, r *http.Request, err error)) Option 
 
 // Handler returns a handler that takes in the timestamps of requests, calls next, and puts
 // timestamps into the replies. The context of the request that next is given carries the
-// timestamp of its receipt.
+// timestamp of its receipt. It panics if c, next, an option or its function is nil.
 func Handler(c *clock.Clock, next http.Handler, opts ...Option) http.Handler {
 	h := &handler{clock: c, next: next, refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}}
 	for _, o := range opts {
+		if o == nil {
+			panic("clockhttp: nil option")
+		}
 		o(h)
+	}
+	if c == nil || next == nil || h.refuse == nil {
+		panic("clockhttp: Handler: nil clock, handler or function of OnRefuse")
 	}
 	return h
 }

@@ -10,6 +10,7 @@ import (
 // Transport is an [http.RoundTripper] that puts timestamps into requests and takes in those
 // of the replies. It may be used concurrently.
 type Transport struct {
+	// Clock must be set.
 	Clock *clock.Clock
 	// Base does the work; nil means [http.DefaultTransport].
 	Base http.RoundTripper

@@ -593,6 +593,8 @@ func TestSlotsNotOwned(t *testing.T) {
 }
 
 func TestOptionsOutOfRange(t *testing.T) {
+	require.PanicsWithValue(t, "entity: nil option", func() { entity.New(record, nil) })
+	require.PanicsWithValue(t, "entity: Like: nil map", func() { entity.Like(nil) })
 	require.Panics(t, func() { entity.New(record, entity.Lanes(0)) })
 	require.Panics(t, func() { entity.New(record, entity.Depth(0)) })
 	require.Panics(t, func() { entity.New[[]int, int](nil) })

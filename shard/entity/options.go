@@ -31,8 +31,11 @@ func Lanes(n int) Option { return func(c *config) { c.lanes = n } }
 func Depth(n int) Option { return func(c *config) { c.depth = n } }
 
 // Like makes the slots of keys those of a map, so that [Entities.Handoff] and [Entities.Adopt]
-// speak of the map's slots. By default there are 4096 slots and the seed is 0.
+// speak of the map's slots. By default there are 4096 slots and the seed is 0. It panics if m is nil.
 func Like(m *shard.Map) Option {
+	if m == nil {
+		panic("entity: Like: nil map")
+	}
 	return func(c *config) { c.slots, c.seed = m.Slots(), m.Seed() }
 }
 
@@ -52,6 +55,9 @@ func OnStray(f func(key string, m any)) Option { return func(c *config) { c.stra
 func newConfig(opts []Option) config {
 	c := config{lanes: runtime.GOMAXPROCS(0), depth: 4096, slots: 4096}
 	for _, o := range opts {
+		if o == nil {
+			panic("entity: nil option")
+		}
 		o(&c)
 	}
 	if c.lanes < 1 || c.depth < 1 {
