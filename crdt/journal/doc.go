@@ -42,6 +42,8 @@
 // The log of the snapshot's generation is the one that counts. A new generation begins with its empty
 // log, then the snapshot is written beside the old one, synced and renamed.
 //
-// A directory belongs to one process at a time. A Journal is not safe for concurrent use: guard it
-// together with its store.
+// A directory belongs to one Journal at a time, for two would write two histories under one name: an
+// empty file, lock, is locked while it is open, as far as the file system knows locks, and [Open] fails
+// with [ErrLocked] meanwhile. The lock ends with the process, however that ends. A Journal is not safe
+// for concurrent use: guard it together with its store.
 package journal

@@ -3,7 +3,9 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/go-calm/calm/crdt"
@@ -47,6 +49,7 @@ type Journal struct {
 	state  crdt.Delta
 	deltas []crdt.Delta
 
+	lock   io.Closer // of the directory
 	log    disk.File
 	synced int64 // bytes of the log that a crash cannot take
 	stats  Stats
@@ -58,10 +61,14 @@ type Journal struct {
 // knows then what the disk holds. [Journal.Snapshot] begins anew and mends it, if it succeeds.
 var ErrBroken = errors.New("journal: the log failed; take a snapshot")
 
+// ErrLocked is what [Open] fails with for a directory that is open already, here or in another process.
+var ErrLocked = errors.New("journal: the directory is in use")
+
 // ErrClosed is what a closed journal refuses.
 var ErrClosed = errors.New("journal: closed")
 
 const (
+	lockName     = "lock"
 	snapshotName = "snapshot"
 	logPrefix    = "log."
 )
@@ -69,13 +76,25 @@ const (
 func logName(generation uint64) string { return fmt.Sprintf("%s%d", logPrefix, generation) }
 
 // Open opens the journal in a directory, which is made if need be. An empty directory begins with an
-// empty state and a new name for the replica. Errors are those of the file system, and
-// [*CorruptError] for files that are damaged: then nothing is changed.
+// empty state and a new name for the replica. Errors are those of the file system, [ErrLocked] for a
+// directory that is in use, and [*CorruptError] for files that are damaged: then nothing is changed.
 func Open(dir string, opts Options) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("journal: open: %w", err)
 	}
-	return open(disk.OS(dir), opts, crdt.NewReplicaID)
+	lock, err := disk.Lock(filepath.Join(dir, lockName))
+	switch {
+	case errors.Is(err, disk.ErrLocked):
+		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
+	case err != nil:
+		return nil, fmt.Errorf("journal: open: %w", err)
+	}
+	j, err := open(disk.OS(dir), opts, crdt.NewReplicaID)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	j.lock = lock
+	return j, nil
 }
 
 func open(dir disk.Dir, opts Options, newID func() crdt.ReplicaID) (*Journal, error) {
@@ -290,7 +309,7 @@ func (j *Journal) begin(state crdt.Delta) error {
 	return nil
 }
 
-// Close syncs and closes the log. The store refuses changes from then on, with [ErrClosed].
+// Close syncs and closes the log, and leaves the directory to others. The store refuses changes from then on, with [ErrClosed].
 func (j *Journal) Close() error {
 	if errors.Is(j.broken, ErrClosed) {
 		return nil
@@ -299,6 +318,9 @@ func (j *Journal) Close() error {
 	j.broken = ErrClosed
 	if j.log != nil {
 		err = errors.Join(err, j.log.Close())
+	}
+	if j.lock != nil {
+		err = errors.Join(err, j.lock.Close())
 	}
 	return err
 }

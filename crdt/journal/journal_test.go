@@ -31,6 +31,35 @@ func start(t *testing.T, dir string, opts Options) (*Journal, *crdt.Store, *crdt
 	return j, s, tags
 }
 
+// kill ends a journal as the end of its process does.
+func (j *Journal) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, j.lock.Close())
+}
+
+// Two that write to one directory at once would be two histories under one name.
+func TestADirectoryIsOpenOnce(t *testing.T) {
+	dir := t.TempDir()
+	j, s, tags := start(t, dir, Options{})
+	tags.Add("a")
+	_, err := Open(dir, Options{})
+	require.ErrorIs(t, err, ErrLocked)
+	_, err = Open(dir, Options{Fresh: true})
+	require.ErrorIs(t, err, ErrLocked)
+	require.False(t, tags.Add("b").IsZero())
+	require.NoError(t, j.Close())
+
+	require.NoError(t, os.Rename(filepath.Join(dir, snapshotName), filepath.Join(dir, "away")))
+	_, err = Open(dir, Options{})
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.NoError(t, os.Rename(filepath.Join(dir, "away"), filepath.Join(dir, snapshotName)))
+	k, o, _ := start(t, dir, Options{})
+	require.Equal(t, s.State(), o.State())
+	k.kill(t)
+	k, _, _ = start(t, dir, Options{})
+	require.NoError(t, k.Close())
+}
+
 func TestJournalOnTheDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "state")
 	j, s, tags := start(t, dir, Options{})
@@ -43,7 +72,7 @@ func TestJournalOnTheDisk(t *testing.T) {
 	require.False(t, j.Due())
 	require.NoError(t, j.Sync())
 
-	// As after a crash: nobody closed it.
+	j.kill(t)
 	j, s, tags = start(t, dir, Options{})
 	require.Equal(t, id, j.Replica())
 	require.Equal(t, []string{"a", "b"}, tags.Sorted())
@@ -74,7 +103,7 @@ func TestJournalOnTheDisk(t *testing.T) {
 	require.False(t, j.Due())
 	names, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Len(t, names, 2, "a snapshot and its log")
+	require.Len(t, names, 3, "a snapshot, its log and the lock")
 	require.NoError(t, j.Close())
 }
 
@@ -120,8 +149,9 @@ func TestDamageIsNoticed(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, whole, 0o644))
 	}
 	require.NotZero(t, cuts)
-	_, s, _ = start(t, dir, Options{})
+	j, s, _ = start(t, dir, Options{})
 	require.Equal(t, state, s.State())
+	j.kill(t)
 
 	require.NoError(t, os.Remove(filepath.Join(dir, logName(2))))
 	_, err := Open(dir, Options{})
@@ -130,8 +160,9 @@ func TestDamageIsNoticed(t *testing.T) {
 	_, err = Open(dir, Options{})
 	require.ErrorIs(t, err, ErrCorrupt)
 	require.NoError(t, os.Remove(filepath.Join(dir, snapshotName)))
-	_, err = Open(dir, Options{})
+	j, err = Open(dir, Options{})
 	require.NoError(t, err, "an empty log is no loss")
+	j.kill(t)
 	require.NoError(t, os.Remove(filepath.Join(dir, snapshotName)))
 	b := appendRecord(encodeLog(head{1, 5}), state, headLen)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, logName(1)), b, 0o644))
@@ -173,7 +204,7 @@ func TestFreshNameForACopy(t *testing.T) {
 	j, s, tags := start(t, dir, Options{})
 	tags.Add("a")
 	require.NoError(t, os.CopyFS(filepath.Join(backup, "copy"), os.DirFS(dir)))
-	_, c, copied := start(t, filepath.Join(backup, "copy"), Options{Fresh: true})
+	k, c, copied := start(t, filepath.Join(backup, "copy"), Options{Fresh: true})
 	require.NotEqual(t, s.ID(), c.ID())
 	require.Equal(t, []string{"a"}, copied.Sorted())
 	tags.Add("b")
@@ -182,6 +213,7 @@ func TestFreshNameForACopy(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b", "c"}, tags.Sorted())
 	require.NoError(t, j.Close())
+	k.kill(t)
 	_, again, _ := start(t, filepath.Join(backup, "copy"), Options{})
 	require.Equal(t, c.ID(), again.ID(), "fresh once")
 }
@@ -191,6 +223,7 @@ func TestRestoreWantsAStoreOfItsOwn(t *testing.T) {
 	j, s, tags := start(t, dir, Options{})
 	tags.Add("a")
 	require.Panics(t, func() { _ = j.Restore(s) }, "twice")
+	j.kill(t)
 	j, err := Open(dir, Options{})
 	require.NoError(t, err)
 	require.Panics(t, func() { _ = j.Snapshot() })

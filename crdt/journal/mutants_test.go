@@ -79,6 +79,16 @@ var mutants = []planted.Bug{
 		New: "err == nil && len(b) > headLen && !bug() {",
 	},
 	{
+		Name: "a directory that is in use is opened", Tests: "TestADirectoryIsOpenOnce", File: "journal.go",
+		Old: "case errors.Is(err, disk.ErrLocked):",
+		New: "case bug(): lock = io.NopCloser(nil)\n\tcase errors.Is(err, disk.ErrLocked):",
+	},
+	{
+		Name: "a directory is not given back", Tests: "TestADirectoryIsOpenOnce", File: "journal.go",
+		Old: "if j.lock != nil {",
+		New: "if j.lock != nil && !bug() {",
+	},
+	{
 		Name: "a fresh name is forgotten at the next start", Tests: "TestFreshNameForACopy", File: "journal.go",
 		Old: "err = j.begin(whole)",
 		New: "if !bug() { err = j.begin(whole) }",
