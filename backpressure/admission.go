@@ -49,7 +49,7 @@ func (a *Admission) Ask(now time.Duration, r Request, answer func(Permit, error)
 		return func(time.Duration) {}
 	}
 	if a.l.room.most == 0 {
-		answer(Permit{}, a.l.refuse(Full))
+		answer(Permit{}, a.l.refuse())
 		return func(time.Duration) {}
 	}
 	deadline := never

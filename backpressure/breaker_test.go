@@ -100,6 +100,20 @@ func TestBreakerCountsWhatBeganSince(t *testing.T) {
 		require.NoError(t, b.Do(background, 1, works), "a probe that hangs is not waited for")
 		require.ErrorIs(t, <-late, errBroken)
 		require.NoError(t, b.Do(background, 1, works), "nor is it counted")
+		require.Zero(t, b.Stats().Known)
+
+		// A probe is of the time that it was to end, and no other.
+		_ = b.Do(background, 1, broken)
+		_ = b.Do(background, 1, broken)
+		time.Sleep(time.Second)
+		go func() {
+			late <- b.Do(background, 1, func(context.Context) error { time.Sleep(1500 * time.Millisecond); return nil })
+		}()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		require.ErrorIs(t, b.Do(background, 1, broken), errBroken, "the next probe")
+		require.NoError(t, <-late)
+		require.ErrorIs(t, b.Do(background, 1, works), ErrOverload, "that of the time before closes nothing")
 	})
 }
 
@@ -143,6 +157,50 @@ func TestBreakerForgets(t *testing.T) {
 	require.NoError(t, b.Do(background, "a", works))
 	_ = b.Do(background, "d", broken)
 	require.Equal(t, map[string]bool{"c": true, "d": true}, maps.Collect(b.Available()), "a is well")
+}
+
+// Refusals are made anew when their time is off by a tenth of the wait, so refusing costs next to nothing.
+func TestBreakerSaysUntilWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBreaker[string](BreakerFailures(1))
+		_ = b.Do(background, "a", broken)
+		refused := func() (o *Overload) {
+			require.ErrorAs(t, b.Do(background, "a", works), &o)
+			return o
+		}
+		first := refused()
+		require.Equal(t, Overload{Reason: Open, Scope: "a", RetryAfter: time.Second}, *first)
+		time.Sleep(100 * time.Millisecond)
+		require.Same(t, first, refused())
+		time.Sleep(time.Millisecond)
+		require.Equal(t, 899*time.Millisecond, refused().RetryAfter)
+		time.Sleep(899 * time.Millisecond)
+		require.ErrorIs(t, b.Do(background, "a", broken), errBroken)
+		require.Equal(t, 2*time.Second, refused().RetryAfter)
+	})
+}
+
+// However many keys are open, only so many are remembered, and they are listed as they came.
+func TestBreakerForgetsWhatIsOpen(t *testing.T) {
+	for _, most := range []int{1, 3} {
+		b := NewBreaker[int](BreakerFailures(1), BreakerKeys(most))
+		for k := range 10 {
+			_ = b.Do(background, k, broken)
+			require.Equal(t, min(k+1, most), b.Stats().Open)
+		}
+		k := 10 - most
+		for key, ok := range b.Available() {
+			require.Equal(t, k, key)
+			require.False(t, ok)
+			k++
+		}
+		require.Equal(t, 10, k)
+	}
+	b := NewBreaker[int]()
+	for k := range 10_001 {
+		_ = b.Do(background, k, broken)
+	}
+	require.Equal(t, 10_000, b.Stats().Known)
 }
 
 // A key that cannot be found again is not remembered.

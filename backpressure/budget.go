@@ -13,13 +13,15 @@ import (
 //
 // Both are counted in ten slots of a second, so the window is the second under way and the
 // nine before it. A retry belongs to the window that ends with it, and over the whole time
-// retries add up to no more than ratio for each first attempt, and the reserve. (Finagle's RetryBudget has the same two knobs.)
+// retries add up to no more than ratio for each first attempt, and the reserve. A call costs a lock.
+// (Finagle's RetryBudget has the same two knobs.)
 type Budget struct {
 	ratio, reserve float64
 
 	mu    sync.Mutex
 	start time.Time
 	slots [10]slot
+	stats BudgetStats
 }
 
 // slot counts one second.
@@ -47,6 +49,7 @@ func (b *Budget) Attempt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.slot().firsts++
+	b.stats.Attempts++
 }
 
 // Spend says whether a retry is allowed now, and counts it if so.
@@ -66,10 +69,29 @@ func (b *Budget) Spend() bool {
 	}
 	// Ten tenths are one, whatever rounding makes of them.
 	if spent+1 > b.reserve+b.ratio*firsts+1e-9 {
+		b.stats.Refused++
 		return false
 	}
 	now.extras++
+	b.stats.Retries++
 	return true
+}
+
+// BudgetStats is what a [Budget] has counted so far.
+type BudgetStats struct {
+	Attempts uint64 // first attempts
+	Retries  uint64 // retries that were allowed
+	Refused  uint64 // retries that were not
+}
+
+// Stats returns what the budget has counted so far; of a nil Budget nothing is known.
+func (b *Budget) Stats() BudgetStats {
+	if b == nil {
+		return BudgetStats{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stats
 }
 
 // slot returns the slot of the second under way. mu is held.

@@ -14,6 +14,7 @@ func TestNilBudgetAllowsEverything(t *testing.T) {
 	var b *Budget
 	b.Attempt()
 	require.True(t, b.Spend())
+	require.Zero(t, b.Stats())
 }
 
 func TestNewBudgetRefusesNonsense(t *testing.T) {
@@ -38,8 +39,12 @@ func TestBudgetForgetsAfterTenSeconds(t *testing.T) {
 		b.Attempt()
 		b.Attempt()
 		require.False(t, b.Spend(), "the attempts are forgotten, the retries are not")
-		time.Sleep(time.Hour)
-		require.False(t, b.Spend())
+		time.Sleep(15 * time.Second)
+		require.False(t, b.Spend(), "nothing is left of those attempts")
+		b.Attempt()
+		b.Attempt()
+		require.True(t, b.Spend(), "nor of those retries")
+		require.Equal(t, BudgetStats{Attempts: 8, Retries: 3, Refused: 4}, b.Stats())
 	})
 }
 

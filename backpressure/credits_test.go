@@ -14,7 +14,14 @@ import (
 	"github.com/go-calm/calm/internal/lincheck"
 )
 
-func TestGrantsAddUpAndSaturate(t *testing.T) { // rules 3.8 and 3.17
+// past returns a context that is over, for calls that shall not wait.
+func past() context.Context {
+	ctx, cancel := context.WithCancel(background)
+	cancel()
+	return ctx
+}
+
+func TestGrantsAddUpAndSaturate(t *testing.T) { // §3.8, §3.17
 	c := NewCredits(-5)
 	require.Zero(t, c.Left())
 	require.NoError(t, c.Grant(3))
@@ -30,12 +37,19 @@ func TestGrantsAddUpAndSaturate(t *testing.T) { // rules 3.8 and 3.17
 
 func TestCreditsRefuseNonsense(t *testing.T) {
 	var c Credits
-	for _, n := range []int64{0, -1, math.MinInt64} { // rule 3.9
+	for _, n := range []int64{0, -1, math.MinInt64} { // §3.9
 		require.ErrorIs(t, c.Grant(n), ErrCredits)
 	}
 	require.ErrorIs(t, c.Spend(background, -1), ErrCredits)
-	_, err := c.SpendUpTo(background, -1)
+	n, err := c.SpendUpTo(background, -1)
 	require.ErrorIs(t, err, ErrCredits)
+	require.Zero(t, n)
+	n, err = c.SpendUpTo(past(), 1)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, n)
+	n, err = c.SpendUpTo(background, 0)
+	require.NoError(t, err)
+	require.Zero(t, n)
 	require.NoError(t, c.Spend(background, 0))
 	require.Zero(t, c.Left())
 }
@@ -115,7 +129,32 @@ func TestCancelledSpendTakesNothing(t *testing.T) {
 	})
 }
 
-func TestCreditsEndOnce(t *testing.T) { // rules 3.5, 3.6, 3.7
+// Who comes after the last in line has left is not lost.
+func TestCreditsLineCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Credits
+		var served atomic.Int32
+		spend := func(ctx context.Context) {
+			go func() {
+				if c.Spend(ctx, 1) == nil {
+					served.Add(1)
+				}
+			}()
+			synctest.Wait()
+		}
+		ctx, cancel := context.WithCancel(background)
+		spend(background)
+		spend(ctx)
+		cancel()
+		synctest.Wait()
+		spend(background)
+		require.NoError(t, c.Grant(2))
+		synctest.Wait()
+		require.EqualValues(t, 2, served.Load())
+	})
+}
+
+func TestCreditsEndOnce(t *testing.T) { // §3.5, §3.6, §3.7
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCredits(1)
 		why := errors.New("gone")
@@ -191,8 +230,7 @@ func TestCreditsAreLinearizable(t *testing.T) {
 		return lincheck.Record(4, seed, func(cl *lincheck.Client[in, out]) {
 			rng := cl.Rand()
 			// The odd ones never wait: their context is over already.
-			over, cancel := context.WithCancel(background)
-			cancel()
+			over := past()
 			for range 12 {
 				n := 1 + rng.Int64N(3)
 				switch k := rng.IntN(40); {

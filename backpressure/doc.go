@@ -37,7 +37,7 @@
 //	tell a sender how much it may still send           Credits
 //	join two stages, and end from either side          Pipe
 //	not send what will be refused                      Throttle
-//	try again, with jitter and when told to            Retry, DoValue
+//	try again, with jitter and when told to            Retry, DoValue, Refused
 //	… and never make an outage worse by it             Budget
 //
 // # Why not a channel

@@ -45,6 +45,33 @@ func ExampleLimiter_Transport() {
 	// 0
 }
 
+func ExampleRefused() {
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked == 1 {
+			w.Header().Set("Retry-After", "0") // a limiter's Handler says when
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer srv.Close()
+	retry := backpressure.Retry{Base: time.Millisecond, Budget: backpressure.NewBudget(0.1, 1)}
+	client := &http.Client{Transport: backpressure.NewThrottle().Transport(nil)}
+	err := retry.Do(context.Background(), func(context.Context) error {
+		res, err := client.Get(srv.URL)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		fmt.Println(res.StatusCode)
+		return backpressure.Refused(res)
+	})
+	fmt.Println(err)
+	// Output:
+	// 503
+	// 200
+	// <nil>
+}
+
 func ExampleUnaryServer() {
 	type info struct{ FullMethod string }                        // grpc.UnaryServerInfo
 	type handler func(ctx context.Context, req any) (any, error) // grpc.UnaryHandler

@@ -86,9 +86,10 @@ func (g *Gate) On(key string) bool {
 
 // Ramp opens the gate from where it is to the share to, in even steps over a time, or closes it. It
 // returns at once: how far the gate is open follows from the time at which it is asked. Before each
-// step, a hundredth of the way, the first who asks calls healthy; others do not wait for it. If it says
-// no, the gate goes back at once to where it was before the ramp, and the ramp is over. A nil healthy
-// always says yes. Set and another Ramp end a ramp.
+// step, a hundredth of the way, the first who asks (by On, Dark, Share, Stats or Ramp) calls healthy;
+// others do not wait for it. If it says no, or panics, the gate goes back at once to where it was before
+// the ramp, and the ramp is over. A nil healthy always says yes. Set and another Ramp end a ramp. Without
+// time, Ramp is Set. What to is not between 0 and 1 is taken as by Set.
 func (g *Gate) Ramp(to float64, over time.Duration, healthy func() bool) {
 	if over <= 0 {
 		g.Set(to)
@@ -115,17 +116,24 @@ func (g *Gate) now() *opening {
 	if g.state.Load() != s {
 		return g.state.Load()
 	}
-	next := opened(r.from)
-	if r.healthy == nil || r.healthy() {
-		next = opened(r.from + (r.to-r.from)*float64(step)/rampSteps)
-		if step < rampSteps {
-			next.ramp, next.step = r, step
-		} else {
-			next = opened(r.to) // what was added up may be off by a rounding
-		}
-	}
-	g.state.CompareAndSwap(s, next) // unless it was set meanwhile
+	g.move(s, step)
 	return g.state.Load()
+}
+
+// move does a step of the ramp that s is on, if all is well. mu is held.
+func (g *Gate) move(s *opening, step int) {
+	r := s.ramp
+	next := opened(r.from)                             // if all is not well, or healthy panics
+	defer func() { g.state.CompareAndSwap(s, next) }() // unless it was set meanwhile
+	if r.healthy != nil && !r.healthy() {
+		return
+	}
+	if step < rampSteps {
+		next = opened(r.from + (r.to-r.from)*float64(step)/rampSteps)
+		next.ramp, next.step = r, step
+	} else {
+		next = opened(r.to) // what was added up may be off by a rounding
+	}
 }
 
 // Dark runs fn beside the real path, in a goroutine of its own, if key is in: to see how new code does

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,8 +111,22 @@ func TestGateRamps(t *testing.T) {
 		g.Set(0.7)
 		time.Sleep(time.Minute)
 		require.Equal(t, 0.7, g.Share(), "Set ends it")
+		g.Set(0)
+		g.Ramp(1, time.Minute, nil)
+		require.False(t, g.On("anybody"))
+		time.Sleep(time.Minute)
+		require.True(t, g.On("anybody"), "On is enough to move it on")
 		g.Ramp(0.2, 0, nil)
 		require.Equal(t, 0.2, g.Share())
+		require.Panics(t, func() {
+			g.Ramp(1, time.Minute, func() bool { panic("oh") })
+			time.Sleep(time.Minute)
+			g.On("anybody")
+		}, "whoever asks sees what healthy did")
+		require.Equal(t, 0.2, g.Share(), "which ended the ramp")
+		g.Ramp(math.NaN(), time.Minute, nil)
+		time.Sleep(time.Minute)
+		require.Zero(t, g.Share())
 		g.Ramp(1, time.Minute, func() bool { g.Set(0); return true })
 		time.Sleep(time.Minute)
 		require.Zero(t, g.Share(), "whoever sets it meanwhile wins")
@@ -137,11 +152,15 @@ func TestGateDark(t *testing.T) {
 		synctest.Wait()
 		g.Dark("k", background, func(context.Context) { panic("no harm") })
 		synctest.Wait()
+		g.Dark("k", background, func(context.Context) { runtime.Goexit() })
+		synctest.Wait()
+		g.Dark("k", background, nil)
+		synctest.Wait()
 		ctx, cancel := context.WithCancel(background)
 		g.Dark("k", ctx, func(ctx context.Context) { <-ctx.Done() })
 		cancel()
 		synctest.Wait()
-		require.Equal(t, GateStats{Share: 1, Dark: 18, Skipped: 84, Panicked: 1}, g.Stats())
+		require.Equal(t, GateStats{Share: 1, Dark: 20, Skipped: 84, Panicked: 2}, g.Stats())
 		require.Empty(t, g.dark)
 	})
 }

@@ -81,13 +81,31 @@ func (w *watched) WriteHeader(status int) {
 // Unwrap is for [http.ResponseController].
 func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *watched) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *watched) Write(p []byte) (int, error) {
+	w.begun()
+	return w.ResponseWriter.Write(p)
+}
+
+// begun notes the status of an answer that begins without one.
+func (w *watched) begun() {
+	if w.status < 200 {
+		w.status = http.StatusOK
+	}
+}
+
+func (w *watched) Flush() {
+	w.begun()
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
 
 func (w *watched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
-func (w *watched) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+func (w *watched) ReadFrom(r io.Reader) (int64, error) {
+	w.begun()
+	return io.Copy(w.ResponseWriter, r)
+}
 
 // Transport is an [http.RoundTripper] that sends with a permit through base, or through
 // [http.DefaultTransport] if base is nil: it bounds what a client has under way at a server. The
@@ -135,6 +153,49 @@ func (t limited) RoundTrip(req *http.Request) (*http.Response, error) {
 		res.Body, held = &heldBody{body: res.Body, release: sync.OnceFunc(func() { p.Release(outcome) })}, false
 	}
 	return res, nil
+}
+
+// Refused returns the [*Overload] that the answer of an overloaded server stands for: the status 429 or
+// 503, with RetryAfter as the header of that name says, in seconds or as a date. Its scope is the host. Of
+// other responses, and of nil, it returns nil. The response's body remains the caller's to close.
+//
+// With it, [Retry] comes back when the server asks it to:
+//
+//	err := retry.Do(ctx, func(ctx context.Context) error {
+//		res, err := client.Do(req.Clone(ctx))
+//		if err != nil {
+//			return err
+//		}
+//		defer res.Body.Close()
+//		if err := backpressure.Refused(res); err != nil {
+//			return err
+//		}
+//		return json.NewDecoder(res.Body).Decode(&v)
+//	})
+func Refused(res *http.Response) error {
+	if res == nil || !refusing(res.StatusCode) {
+		return nil
+	}
+	o := &Overload{Reason: Full, RetryAfter: retryAfter(res.Header.Get("Retry-After"))}
+	if res.Request != nil && res.Request.URL != nil {
+		o.Scope = res.Request.URL.Host
+	}
+	return o
+}
+
+func refusing(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+// retryAfter reads the header of that name; what it does not understand is 0.
+func retryAfter(s string) time.Duration {
+	if n, err := strconv.ParseUint(s, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(n, uint64(math.MaxInt64/time.Second))) * time.Second
+	}
+	if t, err := http.ParseTime(s); err == nil {
+		return max(0, time.Until(t))
+	}
+	return 0
 }
 
 // heldBody releases the permit at its end.

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -44,10 +48,59 @@ func TestHandler(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, get(h, background).Code)
 	idle(t, l)
-	done, cancel := context.WithCancel(background)
-	cancel()
-	require.Equal(t, http.StatusServiceUnavailable, get(h, done).Code)
+	require.Equal(t, http.StatusServiceUnavailable, get(h, past()).Code)
 	idle(t, l)
+}
+
+// The header is in whole seconds, never less than the answer says, and never 0.
+func TestHandlerSaysWhenToComeBack(t *testing.T) {
+	for after, want := range map[time.Duration]string{0: "1", time.Second: "1", time.Second + 1: "2", 12 * time.Second: "12", -1: "1"} {
+		w := httptest.NewRecorder()
+		NewLimiter().sendAway(w, httptest.NewRequest(http.MethodGet, "/", nil), &Overload{Reason: Full, RetryAfter: after})
+		require.Equal(t, want, w.Header().Get("Retry-After"))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	}
+}
+
+// What a server says is what its client hears.
+func TestRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := func(status int, after string) *http.Response {
+			return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}}}
+		}
+		for after, want := range map[string]time.Duration{
+			"": 0, "0": 0, "7": 7 * time.Second, "-7": 0, "+7": 0, "1.5": 0, "soon": 0, " 7": 0,
+			"9223372036":                     9223372036 * time.Second,
+			"9223372037":                     9223372036 * time.Second,
+			"99999999999999999999999":        9223372036 * time.Second,
+			"Sat, 01 Jan 2000 00:01:30 GMT":  90 * time.Second, // it is midnight in a bubble
+			"Sat, 01 Jan 2000 00:00:00 GMT":  0,
+			"Fri, 31 Dec 1999 23:59:59 GMT":  0,
+			"Sat, 01 Jan 2000 00:01:30 CEST": 0,
+		} {
+			for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+				var o *Overload
+				require.ErrorAs(t, Refused(answer(status, after)), &o)
+				require.Equal(t, Overload{Reason: Full, RetryAfter: want}, *o, after)
+				require.True(t, Transient(o))
+			}
+		}
+		for _, status := range []int{200, 301, 400, 404, 428, 500, 502, 504} {
+			require.NoError(t, Refused(answer(status, "7")))
+		}
+		require.NoError(t, Refused(nil))
+		require.Error(t, Refused(&http.Response{StatusCode: 503, Request: &http.Request{}}))
+
+		l := NewLimiter(Fixed(1))
+		p, _ := l.TryAcquire()
+		req := httptest.NewRequest(http.MethodGet, "http://host:80/", nil)
+		w := httptest.NewRecorder()
+		l.Handler(nil).ServeHTTP(w, req)
+		p.Release(Done)
+		res := w.Result()
+		res.Request = req
+		require.Equal(t, &Overload{Reason: Full, Scope: "host:80", RetryAfter: time.Second}, Refused(res))
+	})
 }
 
 // TestHandlerReleases panics and exits in handlers, which leaks a permit where that was not thought of.
@@ -68,18 +121,41 @@ func TestHandlerReleases(t *testing.T) {
 
 func TestStatusSaysTheOutcome(t *testing.T) {
 	for status, want := range map[int]Outcome{
-		0: Done, 200: Done, 302: Done, 400: Ignored, 404: Ignored, 429: Dropped, 500: Ignored, 503: Dropped, 504: Dropped,
+		0: Done, 200: Done, 302: Done, 399: Done, 400: Ignored, 404: Ignored, 429: Dropped, 500: Ignored, 503: Dropped, 504: Dropped,
 	} {
 		require.Equal(t, want, outcomeOfStatus(status), status)
 	}
+	// What is answered counts, and that is what comes first.
+	for _, c := range []struct {
+		say   func(w http.ResponseWriter)
+		code  int
+		drops int64
+	}{
+		{func(http.ResponseWriter) {}, http.StatusOK, 0},
+		{func(w http.ResponseWriter) { w.WriteHeader(http.StatusTeapot) }, http.StatusTeapot, 0},
+		{func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }, http.StatusServiceUnavailable, 1},
+		{func(w http.ResponseWriter) { w.WriteHeader(200); w.WriteHeader(503) }, http.StatusOK, 0},
+		{func(w http.ResponseWriter) { w.WriteHeader(503); _, _ = io.WriteString(w, "x") }, http.StatusServiceUnavailable, 1},
+		{func(w http.ResponseWriter) { _, _ = w.Write(nil); w.WriteHeader(503) }, http.StatusOK, 0},
+		{func(w http.ResponseWriter) { w.(http.Flusher).Flush(); w.WriteHeader(503) }, http.StatusOK, 0},
+		{func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("x")); w.WriteHeader(503) }, http.StatusOK, 0},
+	} {
+		l := NewLimiter()
+		w := get(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.say(w) })), background)
+		require.Equal(t, c.code, w.Code)
+		require.Equal(t, c.drops, l.drops.Load())
+	}
 	var s *watched
-	h := NewLimiter().Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	l := NewLimiter()
+	get(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s = w.(*watched)
 		w.WriteHeader(http.StatusEarlyHints)
-		w.WriteHeader(http.StatusTeapot)
-	}))
-	get(h, background)
-	require.Equal(t, http.StatusTeapot, s.status)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})), background)
+	require.Equal(t, http.StatusServiceUnavailable, s.status)
+	require.EqualValues(t, 1, l.drops.Load())
+	w := get(NewLimiter().Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() })), background)
+	require.True(t, w.Flushed)
 }
 
 // TestHandlerKeepsWhatAServerCan uses what a ResponseWriter may do beyond the interface.
@@ -148,18 +224,40 @@ func TestTransport(t *testing.T) {
 	require.NoError(t, err)
 	_ = res.Body.Close()
 	idle(t, l)
-	for _, status := range []int{http.StatusSwitchingProtocols, http.StatusNoContent} {
-		answer = func() (*http.Response, error) { return &http.Response{StatusCode: status, Body: http.NoBody}, nil }
-		_, err = send(nil)
+	answer = func() (*http.Response, error) { return &http.Response{StatusCode: 200, Body: body}, nil }
+	body.Reader = strings.NewReader("abc")
+	res, err = send(nil)
+	require.NoError(t, err)
+	_, err = res.Body.Read(make([]byte, 2))
+	require.NoError(t, err)
+	require.Equal(t, 1, l.Stats().InFlight, "there is more to read")
+	_, err = rt.RoundTrip(&http.Request{}) // without a body
+	require.ErrorIs(t, err, ErrOverload)
+	_ = res.Body.Close()
+	idle(t, l)
+	for _, small := range []*http.Response{
+		{StatusCode: http.StatusSwitchingProtocols, Body: body}, // from now on it is a connection
+		{StatusCode: http.StatusNoContent, Body: http.NoBody},
+		{StatusCode: http.StatusNoContent},
+	} {
+		want := small.Body
+		answer = func() (*http.Response, error) { return small, nil }
+		res, err = send(nil)
 		require.NoError(t, err)
+		require.Equal(t, want, res.Body)
 		idle(t, l)
 	}
-	boom := errors.New("boom")
-	answer = func() (*http.Response, error) { return nil, boom }
+	for _, boom := range []error{errors.New("boom"), &net.DNSError{IsNotFound: true}} {
+		answer = func() (*http.Response, error) { return nil, boom }
+		_, err = send(nil)
+		require.ErrorIs(t, err, boom)
+		idle(t, l)
+		require.Zero(t, l.drops.Load())
+	}
+	answer = func() (*http.Response, error) { return nil, os.ErrDeadlineExceeded }
 	_, err = send(nil)
-	require.ErrorIs(t, err, boom)
-	idle(t, l)
-	require.Zero(t, l.drops.Load())
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.EqualValues(t, 1, l.drops.Swap(0), "a timeout of the network")
 	answer = func() (*http.Response, error) { return nil, context.DeadlineExceeded }
 	_, err = send(nil)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -214,10 +312,27 @@ func TestInterceptors(t *testing.T) {
 	require.ErrorIs(t, err, boom)
 	require.Equal(t, before+1, l.drops.Load())
 	idle(t, l)
+	for want, says := range map[int64][]error{0: {nil, io.EOF}, 1: {boom, errFull, context.DeadlineExceeded}} {
+		for _, err := range says {
+			before := l.drops.Load()
+			require.Equal(t, err, call(background, "m", 1, 2, nil, func(context.Context, string, any, any, *conn, ...option) error { return err }))
+			require.Equal(t, before+want, l.drops.Load(), err)
+		}
+	}
+	before = l.drops.Load()
+	require.Panics(t, func() {
+		_ = call(background, "m", 1, 2, nil, func(context.Context, string, any, any, *conn, ...option) error { panic("oh") })
+	})
+	require.Equal(t, before+1, l.drops.Load())
+	idle(t, l)
+	naive := UnaryClient[conn, option, invoker](l, nil)
+	require.ErrorIs(t, naive(background, "m", 1, 2, nil, func(context.Context, string, any, any, *conn, ...option) error { return boom }), boom)
+	require.Equal(t, before+1, l.drops.Load(), "nobody says that it is busy")
 
 	type streamer func(context.Context, *info, *conn, string, ...option) (stream, error)
-	open := StreamClient[info, conn, option, stream, streamer](l, nil)
+	open := StreamClient[info, conn, option, stream, streamer](l, func(err error) bool { return errors.Is(err, boom) })
 	ctx, end := context.WithCancel(background)
+	samples := l.meter.n
 	_, err = open(ctx, nil, nil, "m", func(ctx context.Context, _ *info, _ *conn, _ string, _ ...option) (stream, error) {
 		return stream{ctx}, nil
 	})
@@ -228,35 +343,20 @@ func TestInterceptors(t *testing.T) {
 	for l.Stats().InFlight > 0 {
 		runtime.Gosched()
 	}
-	_, err = open(background, nil, nil, "m", func(context.Context, *info, *conn, string, ...option) (stream, error) {
-		return stream{}, boom
-	})
-	require.ErrorIs(t, err, boom)
-	idle(t, l)
-}
-
-func TestWriteMetrics(t *testing.T) {
-	var b strings.Builder
-	q := NewQueue[int](3)
-	_ = q.TryPut(1)
-	l := NewLimiter(Fixed(2))
-	l.TryAcquire()
-	g := NewGate("g")
-	g.Set(0.25)
-	require.NoError(t, WriteMetrics(&b,
-		Metric{"jobs", q.Stats()}, Metric{"a \"quoted\\\nname\xff", l.Stats()}, Metric{"db", NewLimiter(Fixed(7)).Stats()},
-		Metric{"shards", NewBreaker[int]().Stats()}, Metric{"g", g.Stats()}))
-	for _, want := range []string{
-		"# TYPE backpressure_queue_length gauge\nbackpressure_queue_length{name=\"jobs\"} 1\n",
-		"# TYPE backpressure_queue_put_total counter\nbackpressure_queue_put_total{name=\"jobs\"} 1\n",
-		"# TYPE backpressure_limiter_limit gauge\nbackpressure_limiter_limit{name=\"a \\\"quoted\\\\\\nname?\"} 2\nbackpressure_limiter_limit{name=\"db\"} 7\n",
-		"backpressure_limiter_rtt_seconds{name=\"db\"} 0\n",
-		"backpressure_breaker_open{name=\"shards\"} 0\n",
-		"backpressure_gate_share{name=\"g\"} 0.25\n",
-	} {
-		require.Contains(t, b.String(), want)
+	require.Equal(t, samples, l.meter.n, "how long a stream lasts says nothing")
+	for want, err := range map[int64]error{0: io.EOF, 1: boom} {
+		before := l.drops.Load()
+		_, got := open(background, nil, nil, "m", func(context.Context, *info, *conn, string, ...option) (stream, error) {
+			return stream{}, err
+		})
+		require.ErrorIs(t, got, err)
+		require.Equal(t, before+want, l.drops.Load())
+		idle(t, l)
 	}
-	b.Reset()
-	require.ErrorContains(t, WriteMetrics(&b, Metric{"jobs", q.Stats()}, Metric{"x", 7}), "int")
-	require.Empty(t, b.String())
+	before = l.drops.Load()
+	require.Panics(t, func() {
+		_, _ = open(background, nil, nil, "m", func(context.Context, *info, *conn, string, ...option) (stream, error) { panic("oh") })
+	})
+	require.Equal(t, before+1, l.drops.Load())
+	idle(t, l)
 }

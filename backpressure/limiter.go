@@ -223,7 +223,7 @@ func (l *Limiter) TryAcquire() (Permit, bool) {
 	if p, ok := l.take(1, waitingBit); ok {
 		return p, true
 	}
-	_ = l.refuse(Full)
+	_ = l.refuse()
 	return Permit{}, false
 }
 
@@ -244,7 +244,7 @@ func (l *Limiter) Acquire(ctx context.Context) (Permit, error) {
 		return p, nil
 	}
 	if l.room.most == 0 {
-		return Permit{}, l.refuse(Full)
+		return Permit{}, l.refuse()
 	}
 	return l.wait(ctx, q)
 }

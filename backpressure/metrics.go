@@ -9,8 +9,8 @@ import (
 )
 
 // WriteMetrics writes stats in the text format of Prometheus (version 0.0.4), each under the name that
-// it is given as the label "name". It knows [QueueStats], [LimiterStats], [BreakerStats] and
-// [GateStats]; of others, it returns an error before it writes anything. Times are in seconds.
+// it is given as the label "name". It knows [QueueStats], [LimiterStats], [ThrottleStats], [BudgetStats],
+// [BreakerStats] and [GateStats]; of others, it returns an error before it writes anything. Times are in seconds.
 //
 //	http.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
 //		backpressure.WriteMetrics(w,
@@ -44,7 +44,7 @@ func WriteMetrics(w io.Writer, stats ...Metric) error {
 // Metric is the Stats of something, and the name to write them under.
 type Metric struct {
 	Name  string
-	Stats any // QueueStats, LimiterStats, BreakerStats or GateStats
+	Stats any // QueueStats, LimiterStats, ThrottleStats, BudgetStats, BreakerStats or GateStats
 }
 
 func (m Metric) each(emit func(name, kind string, value float64)) error {
@@ -76,6 +76,16 @@ func (m Metric) each(emit func(name, kind string, value float64)) error {
 		seconds("rtt", s.RTT)
 		seconds("baseline", s.Baseline)
 		seconds("queue_delay", s.QueueDelay)
+	case ThrottleStats:
+		prefix = "throttle_"
+		counter("done", s.Done)
+		counter("refused", s.Refused)
+		counter("throttled", s.Throttled)
+	case BudgetStats:
+		prefix = "budget_"
+		counter("attempts", s.Attempts)
+		counter("retries", s.Retries)
+		counter("refused", s.Refused)
 	case BreakerStats:
 		prefix = "breaker_"
 		gauge("known", float64(s.Known))

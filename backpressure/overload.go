@@ -22,7 +22,7 @@ const (
 	Shed                        // the delay is over its target, or something worth more needed the room
 	Late                        // the deadline is over, or would be before the work could finish
 	Throttled                   // held back by the caller's own throttle; nothing was sent
-	Open                        // a breaker is open, or a gate shut, for this key
+	Open                        // a breaker is open for this key
 	Spent                       // the retry budget is used up
 	Closed                      // the other side is gone
 )

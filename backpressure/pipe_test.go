@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPipeIsBoundedAndInOrder(t *testing.T) { // rule 1.1: never more than was asked for
+func TestPipeIsBoundedAndInOrder(t *testing.T) { // §1.1, and the rest in TestPipeKeepsTheRules
 	synctest.Test(t, func(t *testing.T) {
 		send, recv, cancel := Pipe[int](3)
 		var sent atomic.Int32

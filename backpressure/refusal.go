@@ -20,17 +20,17 @@ const (
 	longestAway  = 5 * time.Minute
 )
 
-// refuse answers a call that does not wait.
-func (l *Limiter) refuse(reason Reason) *Overload {
+// refuse answers a call that does not wait: there is no permit left.
+func (l *Limiter) refuse() *Overload {
 	if !l.limited.Load() {
 		l.limited.Store(true)
 	}
-	r := &l.refused[reason-Full]
+	r := &l.refused[0]
 	n := r.n.Add(1)
 	if n%refusalBlock == 0 || r.block.Load() == nil || l.stale.Load() {
 		now := l.now()
 		l.mu.Lock()
-		l.refresh(reason, now)
+		l.refresh(Full, now)
 		l.mu.Unlock()
 	}
 	return l.refusal(r, n)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -16,20 +17,22 @@ import (
 // an [*Overload] with a RetryAfter, it waits that long first and then the drawn time, so
 // that a herd which was sent away together does not come back together.
 //
-// The zero value is ready to use. A Retry is not changed by its use and may be shared.
+// The zero value is ready to use. A Retry is not changed by its use and may be shared. Over HTTP,
+// let the function return what [Refused] says of the response.
 type Retry struct {
 	Base      time.Duration    // the bound of the first wait; 0 means 100 ms
 	Cap       time.Duration    // the bound of all waits, RetryAfter apart; 0 means 10 s
-	Attempts  int              // how often to call at most; 0 means 4
+	Attempts  int              // how often to call at most; 0 means 4, and less 1
 	Budget    *Budget          // what retries may add to first attempts; nil means no bound
 	Retryable func(error) bool // whether it may pass; nil means [Transient]
 }
 
 // Transient says whether err may pass by itself: an [*Overload] that is not for good (full,
-// shed, throttled, open), or a timeout of the network. The end of a context, a closed queue,
-// a missed deadline and a spent budget do not pass.
+// shed, throttled, open), or a timeout of the network: of a dial, say, or the Timeout of a
+// [net/http.Client]. The end of a context, a closed queue, a missed deadline and a spent budget do
+// not pass.
 func Transient(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if ended(err) {
 		return false
 	}
 	var o *Overload
@@ -42,6 +45,21 @@ func Transient(err error) bool {
 	}
 	var n net.Error
 	return errors.As(err, &n) && n.Timeout()
+}
+
+// ended says that the end of a context is somewhere in err: itself, for [errors.Is] also finds
+// it in timeouts of the network that are nobody's context.
+func ended(err error) bool {
+	if slices.Contains([]error{context.Canceled, context.DeadlineExceeded}, err) {
+		return true
+	}
+	switch e := any(err).(type) {
+	case interface{ Unwrap() error }:
+		return ended(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), ended)
+	}
+	return false
 }
 
 // Do calls fn until it succeeds, fails for good, or may not be called again, and returns

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
+	"net/url"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -34,8 +36,16 @@ func TestTransient(t *testing.T) {
 		require.False(t, Transient(&Overload{Reason: r}), r)
 	}
 	require.True(t, Transient(os.ErrDeadlineExceeded), "a timeout of the network")
-	require.False(t, Transient(context.DeadlineExceeded))
-	require.False(t, Transient(context.Canceled))
+	_, dial := (&net.Dialer{Timeout: time.Nanosecond}).Dial("tcp", "127.0.0.1:1")
+	require.ErrorIs(t, dial, context.DeadlineExceeded, "so it says")
+	require.True(t, Transient(fmt.Errorf("x: %w", dial)), "a timeout of the network, and nobody's context")
+	require.False(t, Transient(&net.DNSError{IsNotFound: true}), "there is no such host")
+	for _, end := range []error{context.DeadlineExceeded, context.Canceled} {
+		require.False(t, Transient(end))
+		require.False(t, Transient(fmt.Errorf("%w: %w", end, errFull)), "there is no time left to try again")
+		require.False(t, Transient(fmt.Errorf("%w: %w", errFull, &url.Error{Err: end})))
+	}
+	require.False(t, Transient(nil))
 	require.False(t, Transient(ErrClosed))
 	require.False(t, Transient(errors.New("other")))
 }
@@ -58,8 +68,13 @@ func TestRetryUntilItSucceeds(t *testing.T) {
 		require.Equal(t, ErrClosed, Retry{}.Do(background, fn))
 		require.Equal(t, 1, *calls)
 
-		fn, _ = failing(1, ErrClosed)
+		fn, calls = failing(1, ErrClosed)
 		require.NoError(t, Retry{Retryable: func(error) bool { return true }}.Do(background, fn))
+		require.Equal(t, 2, *calls, "success is not tried again")
+		fn, calls = failing(1, errFull)
+		require.Equal(t, errFull, Retry{Attempts: -1}.Do(background, fn))
+		require.Equal(t, 1, *calls)
+		require.Panics(t, func() { _ = Retry{}.Do(background, func(context.Context) error { panic("oh") }) })
 
 		n := 0
 		v, err := DoValue(background, Retry{}, func(context.Context) (int, error) {
@@ -102,6 +117,16 @@ func TestRetryEndsWithTheContext(t *testing.T) {
 		require.Equal(t, away, Retry{}.Do(ctx, fn), "it does not wait in vain")
 		require.Zero(t, time.Since(start))
 
+		// A deadline far away does no harm; one that comes as the wait ends would leave no time.
+		fn, calls = failing(2, errFull)
+		require.NoError(t, Retry{}.Do(ctx, fn))
+		require.Equal(t, 3, *calls)
+		ctx, cancel = context.WithTimeout(background, time.Minute)
+		defer cancel()
+		fn, calls = failing(1, away)
+		require.Equal(t, away, Retry{Base: 1, Cap: 1}.Do(ctx, fn))
+		require.Equal(t, 1, *calls)
+
 		over, cancel := context.WithCancel(background)
 		cancel()
 		fn, calls = failing(9, errFull)
@@ -121,8 +146,8 @@ func TestRetryKeepsToItsBudget(t *testing.T) {
 			require.ErrorAs(t, err, &o)
 			require.Equal(t, Spent, o.Reason)
 		}
-		require.LessOrEqual(t, calls, 110)
-		require.Greater(t, calls, 100)
+		require.Equal(t, 110, calls)
+		require.Equal(t, BudgetStats{Attempts: 100, Retries: 10, Refused: 100}, r.Budget.Stats())
 	})
 }
 
@@ -134,6 +159,8 @@ func TestRetryWaitsWithFullJitter(t *testing.T) {
 		require.Zero(t, r.wait(n, errFull, 0))
 		require.InDelta(t, float64(most), float64(r.wait(n, errFull, 0.999999)), float64(time.Millisecond), n)
 	}
+	require.Zero(t, r.wait(1, &Overload{RetryAfter: -time.Hour}, 0))
+	require.Less(t, Retry{Base: 1, Cap: 1}.wait(9, errFull, 0.9), time.Microsecond)
 	away := &Overload{RetryAfter: 3 * time.Second}
 	require.Equal(t, 3*time.Second, r.wait(1, away, 0))
 	require.Equal(t, 3*time.Second+50*time.Millisecond, r.wait(1, away, 0.5))

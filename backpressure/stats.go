@@ -28,6 +28,16 @@ func (s BreakerStats) String() string {
 }
 
 // String tells it in a line.
+func (s ThrottleStats) String() string {
+	return fmt.Sprintf("%d calls done, %d refused by the server, %d throttled", s.Done, s.Refused, s.Throttled)
+}
+
+// String tells it in a line.
+func (s BudgetStats) String() string {
+	return fmt.Sprintf("%d attempts, %d retries, %d refused", s.Attempts, s.Retries, s.Refused)
+}
+
+// String tells it in a line.
 func (s GateStats) String() string {
 	return fmt.Sprintf("%.4g %% in; %d dark runs, %d skipped, %d panicked", 100*s.Share, s.Dark, s.Skipped, s.Panicked)
 }

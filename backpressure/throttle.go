@@ -32,6 +32,7 @@ type Throttle struct {
 	mu    sync.Mutex
 	start time.Time
 	core  throttle
+	stats ThrottleStats
 }
 
 // ThrottleOption changes one thing about a [Throttle].
@@ -69,7 +70,7 @@ func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error
 
 // Transport is an [http.RoundTripper] that throttles base, or [http.DefaultTransport] if
 // base is nil. The statuses 429 and 503 count as refused, and so does an error that matches
-// [ErrOverload].
+// [ErrOverload]. [Refused] makes an error of such an answer, for who calls.
 func (t *Throttle) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -90,21 +91,42 @@ func (r throttled) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, r.t.refusal
 	}
 	res, err := r.base.RoundTrip(req)
-	r.t.ended(errors.Is(err, ErrOverload) ||
-		err == nil && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable))
+	r.t.ended(errors.Is(err, ErrOverload) || err == nil && refusing(res.StatusCode))
 	return res, err
 }
 
 func (t *Throttle) admit(u float64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.core.admit(time.Since(t.start), u)
+	ok := t.core.admit(time.Since(t.start), u)
+	if !ok {
+		t.stats.Throttled++
+	}
+	return ok
 }
 
 func (t *Throttle) ended(refused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.core.ended(refused)
+	t.stats.Done++
+	if refused {
+		t.stats.Refused++
+	}
+}
+
+// ThrottleStats is what a [Throttle] has done so far.
+type ThrottleStats struct {
+	Done      uint64 // calls that were let through and ended
+	Refused   uint64 // those of them that the server refused
+	Throttled uint64 // calls that were refused here
+}
+
+// Stats returns what the throttle has done so far.
+func (t *Throttle) Stats() ThrottleStats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stats
 }
 
 // throttle is the core of [Throttle]: no clock, no lock, no randomness of its own.

@@ -183,8 +183,18 @@ func TestThrottleDoesNotCountWhatIsUnderWay(t *testing.T) {
 }
 
 func TestThrottleForgets(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 0))
 	var th throttle
+	require.True(t, th.admit(50*time.Millisecond, 0.5))
+	th.ended(true)
+	// It counts for a second, by the tenth: a half is let through after one, a third after two.
+	require.False(t, th.admit(999*time.Millisecond, 0.6)) // 0.55 are due
+	require.True(t, th.admit(999*time.Millisecond, 0.9))  // and 0.47
+	require.EqualValues(t, 2, th.asked)
+	th.slot(time.Second)
+	require.EqualValues(t, 1, th.asked)
+
+	rng := rand.New(rand.NewPCG(1, 0))
+	th = throttle{}
 	drive(&th, rng, 0, time.Second, func(time.Duration) bool { return false })
 	require.NotZero(t, th.asked)
 	for _, later := range []time.Duration{4 * time.Second, time.Hour, 1e6 * time.Hour} {
@@ -200,13 +210,19 @@ func TestThrottleDo(t *testing.T) {
 		th := NewThrottle(ThrottleScope("db"))
 		sent := 0
 		refusing := func(context.Context) error { sent++; return errFull }
-		var o *Overload
+		var o, held *Overload
 		for range 1000 {
+			before := sent
 			err := th.Do(background, refusing)
 			require.ErrorIs(t, err, ErrOverload)
 			require.ErrorAs(t, err, &o)
+			if sent == before {
+				held = o
+			}
 		}
+		require.Equal(t, &Overload{Reason: Throttled, Scope: "db"}, held)
 		require.Less(t, sent, 200)
+		require.Equal(t, ThrottleStats{Done: uint64(sent), Refused: uint64(sent), Throttled: uint64(1000 - sent)}, th.Stats())
 		require.EqualValues(t, sent, 1000-th.refusedHere(t, 1000, sent))
 
 		// What is not a refusal was done by the server: errors, panics.
@@ -216,6 +232,7 @@ func TestThrottleDo(t *testing.T) {
 			require.Panics(t, func() { _ = th.Do(background, func(context.Context) error { panic("x") }) })
 		}
 		require.EqualValues(t, 200, th.core.succeeded)
+		require.Equal(t, ThrottleStats{Done: 200}, th.Stats())
 		if !raceEnabled {
 			ok := func(context.Context) error { return nil }
 			require.Zero(t, testing.AllocsPerRun(100, func() { _ = th.Do(background, ok) }))
@@ -274,6 +291,17 @@ func TestThrottleTransport(t *testing.T) {
 		_, err := failing.RoundTrip(&http.Request{})
 		require.ErrorIs(t, err, ErrOverload)
 		require.EqualValues(t, 100, th.core.succeeded)
+		failing = th.Transport(roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }))
+		_, err = failing.RoundTrip(&http.Request{})
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.EqualValues(t, 101, th.core.succeeded, "that was no refusal")
+		down := NewThrottle()
+		client = down.Transport(roundTrip(func(*http.Request) (*http.Response, error) { return nil, errFull }))
+		for range 100 {
+			_, err = client.RoundTrip(&http.Request{}) // without a body
+			require.ErrorIs(t, err, ErrOverload)
+		}
+		require.NotZero(t, down.Stats().Throttled)
 		require.Equal(t, http.DefaultTransport, th.Transport(nil).(throttled).base)
 	})
 }
