@@ -55,9 +55,8 @@ func ExampleRefused() {
 	}))
 	defer srv.Close()
 	retry := backpressure.Retry{Base: time.Millisecond, Budget: backpressure.NewBudget(0.1, 1)}
-	client := &http.Client{Transport: backpressure.NewThrottle().Transport(nil)}
 	err := retry.Do(context.Background(), func(context.Context) error {
-		res, err := client.Get(srv.URL)
+		res, err := http.Get(srv.URL)
 		if err != nil {
 			return err
 		}
