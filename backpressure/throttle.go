@@ -13,7 +13,9 @@ import (
 // anyway, because even refusing costs a server work. It is adaptive throttling as in "Site
 // Reliability Engineering", chapter 21: of the calls of the last second, those that the
 // server did not refuse, doubled, are let through; the rest is refused here with an [*Overload]
-// of reason [Throttled]. A call counts when its outcome is known.
+// of reason [Throttled]. A call counts when its outcome is known. It begins with the first refusal:
+// who has had no success for a second is held back a few times before the next call goes. A [Retry]
+// goes around a Throttle, and takes its refusals for failures that may pass.
 //
 // To see whether the server has recovered, one call in twenty always goes through, and about one a
 // second of a client with few. Where the book draws lots for each call, what goes through here is spread
