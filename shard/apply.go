@@ -10,9 +10,10 @@ import (
 var ErrPlan = errors.New("shard: the plan does not fit the map; make a new one from it")
 
 // Apply returns the map with the moves of a plan made. A whole plan of [Map.Rebalance] or [Diff],
-// applied to the map it was made from, gives the very map it leads to. Parts of it, in any order,
-// and plans of moves alone, give m with the moves made; nodes that join are added with their first
-// move, and nodes that leave stay in the map, owning less and less, until the whole plan is made.
+// applied to the map it was made from, gives the very map it leads to, and so does its last part if it is
+// applied in parts, in any order. The parts before it, and plans of moves alone, give m with the moves
+// made: nodes that join are added with their first move, nodes that leave stay in the map, owning less and
+// less, and an owner that is not moved keeps its rank.
 //
 // Errors: the plan's own Err; [ErrPlan] if the map has not the slot, From does not own it, To
 // owns it already or is not a node of either map, or a part changes the number of replicas.
@@ -71,5 +72,23 @@ func (m *Map) Apply(p Plan) (*Map, error) {
 		}
 		owners[at] = uint16(into)
 	}
-	return newMap(nodes, cfg, m.slots, owners), nil
+	next = newMap(nodes, cfg, m.slots, owners)
+	if p.new != nil && next.sameOwners(p.new) {
+		return p.new, nil
+	}
+	return next, nil
+}
+
+// sameOwners reports whether each slot has the same owners in both maps, at whatever ranks.
+func (m *Map) sameOwners(o *Map) bool {
+	if m.slots != o.slots || m.replicas != o.replicas {
+		return false
+	}
+	to := m.indexIn(o)
+	for i, n := range m.owners {
+		if !o.holds(i%m.slots, to[n]) {
+			return false
+		}
+	}
+	return true
 }

@@ -50,6 +50,11 @@ var mutants = []planted.Bug{
 		New: "load[mv.To].in < max(perNode, 1) || bug())",
 	},
 	{
+		Name: "a plan made in parts ends beside its map", Tests: "TestApply$", File: "apply.go",
+		Old: "next.sameOwners(p.new) {",
+		New: "next.sameOwners(p.new) && !bug() {",
+	},
+	{
 		Name: "the balancer forgets moves in flight", Tests: "TestBalancerCountsMovesInFlight", File: "balancer.go",
 		Old: "owner[mv.Slot] = uint16(n)",
 		New: "if n := uint16(n); !bug() { owner[mv.Slot] = n }",

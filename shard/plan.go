@@ -75,7 +75,7 @@ func (p Plan) stats(m *Map) Stats {
 }
 
 // Diff returns the moves that turn the old map into the new one. Owners of a slot that only change
-// rank do not move. The maps must have equally many slots and the same seed, or else keys change
+// rank do not move: they have the ranks of the new map when all moves are made ([Map.Apply]). The maps must have equally many slots and the same seed, or else keys change
 // slots and no moves of slots lead from one to the other: an [*OptionError] in the plan's Err.
 func Diff(old, new *Map) Plan {
 	if old.slots != new.slots {
@@ -84,13 +84,7 @@ func Diff(old, new *Map) Plan {
 	if old.seed != new.seed {
 		return Plan{Err: &OptionError{"Seed", float64(new.cfg.seed), "the maps must have the same seed"}}
 	}
-	to := make([]int, len(old.nodes)) // from an old index to the new one, or -1
-	for i := range old.nodes {
-		to[i] = -1
-		if j, ok := new.find(old.nodes[i].ID); ok {
-			to[i] = j
-		}
-	}
+	to := old.indexIn(new)
 	p := Plan{old: old, new: new}
 	var gone, come []int // ranks
 	for s := range old.slots {
@@ -126,6 +120,18 @@ func Diff(old, new *Map) Plan {
 	}
 	p.all = len(p.Moves)
 	return p
+}
+
+// indexIn returns the index in o of each of m's nodes, -1 for those that are not there.
+func (m *Map) indexIn(o *Map) []int {
+	to := make([]int, len(m.nodes))
+	for i := range m.nodes {
+		to[i] = -1
+		if j, ok := o.find(m.nodes[i].ID); ok {
+			to[i] = j
+		}
+	}
+	return to
 }
 
 func (m *Map) holds(slot, node int) bool {
