@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/go-calm/calm/internal/front"
 	"github.com/go-calm/calm/internal/interval"
 )
 
@@ -18,33 +19,24 @@ type lane struct {
 	seqs  []uint64 // ascending
 	slots []slot   // beside seqs; noSlot marks a dead one
 	dead  int
-	front *front
+	front *rooms // nil if nothing has come before the first
 	// living is the sum over the live dots of mix(replica, number): see Store.Fingerprint.
 	living uint64
 	fused  absorptions
 }
 
-// front is what is free before seqs and slots in their arrays, if they are where it ends.
-type front struct {
-	seqs  []uint64
-	slots []slot
+// rooms are those before seqs and slots.
+type rooms struct {
+	seqs  front.Room[uint64]
+	slots front.Room[slot]
 }
 
 // retreat makes room for n entries before all others.
 func (l *lane) retreat(n int) {
-	f, have := l.front, len(l.seqs)
-	if f == nil || len(f.seqs) < n || &f.seqs[:len(f.seqs)+1][len(f.seqs)] != &l.seqs[0] ||
-		&f.slots[:len(f.slots)+1][len(f.slots)] != &l.slots[0] { // too little is free, or they have moved
-		free := have + n
-		seqs, slots := make([]uint64, free+have), make([]slot, free+have)
-		copy(seqs[free:], l.seqs)
-		copy(slots[free:], l.slots)
-		f = &front{seqs[:free], slots[:free]}
-		l.front = f
+	if l.front == nil {
+		l.front = new(rooms)
 	}
-	from, to := len(f.seqs)-n, len(f.seqs)+have
-	l.seqs, l.slots = f.seqs[from:to], f.slots[from:to]
-	f.seqs, f.slots = f.seqs[:from], f.slots[:from]
+	l.seqs, l.slots = l.front.seqs.Grow(l.seqs, n), l.front.slots.Grow(l.slots, n)
 }
 
 // find returns the index of the first entry of seqs that is ≥ seq, at or after from. It gallops,

@@ -411,9 +411,9 @@ func (l *lane) insertFresh(v *view, fresh []item) {
 		to, from := 0, n
 		for k := range fresh {
 			it := &fresh[k]
-			for ; from < len(l.seqs) && l.seqs[from] < it.seq; to, from = to+1, from+1 {
-				l.seqs[to], l.slots[to] = l.seqs[from], l.slots[from]
-			}
+			before := l.find(it.seq, from)
+			copy(l.slots[to:], l.slots[from:before])
+			to, from = to+copy(l.seqs[to:], l.seqs[from:before]), before
 			to += l.putRun(to, v, it)
 		}
 		return

@@ -21,7 +21,8 @@ import (
 // usable.
 //
 // Cost: Merge, Since and Update are proportional to what differs, but for reading a given delta or
-// digest once; State and Digest are proportional to the state.
+// digest once; State and Digest are proportional to the state. What comes between events of its replica
+// that came before it also moves those on the shorter side of it.
 type Store struct {
 	self    ReplicaID
 	own     int // index of the own lane, -1 until the first event

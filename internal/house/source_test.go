@@ -310,6 +310,7 @@ var pure = map[string]map[string]string{
 	"crdt/antientropy":  {},
 	"internal/wire":     {},
 	"internal/interval": {},
+	"internal/front":    {},
 }
 
 // impure names the packages that a pure core has no business with, and impureTime

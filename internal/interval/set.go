@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"github.com/go-calm/calm/internal/front"
 )
 
 // Range is the numbers from Lo to Hi, both included; Lo ≤ Hi.
@@ -15,10 +17,11 @@ type Range struct{ Lo, Hi uint64 }
 
 // Set is a set of uint64 as ascending ranges that neither overlap nor touch, so that equal
 // sets are equal slices. The zero value is the empty set. Not safe for concurrent use.
-// Methods that look a number up cost O(log runs), those that combine sets O(runs of both).
+// Methods that look a number up cost O(log runs), those that combine sets O(runs of both). A new run among
+// others moves those before it or behind it, whichever are fewer: at 16 bytes a run, that is little.
 type Set struct {
 	runs  []Range
-	front *[]Range // what is free before runs in their array, if they are where it ends: see insert
+	front *front.Room[Range] // before runs; nil if nothing has come there
 }
 
 // Of returns the set of the given ranges, in any order, overlapping or not.
@@ -147,16 +150,10 @@ func (s *Set) insert(i int, r Range) {
 		s.runs = slices.Insert(s.runs, i, r)
 		return
 	}
-	if f := s.front; f == nil || len(*f) == 0 || &(*f)[:len(*f)+1][len(*f)] != &s.runs[0] { // none is free, or they have moved
-		all := make([]Range, 2*n)
-		copy(all[n:], s.runs)
-		free := all[:n]
-		s.runs, s.front = all[n:], &free
+	if s.front == nil {
+		s.front = new(front.Room[Range])
 	}
-	free := *s.front
-	at := len(free) - 1
-	s.runs = free[at : at+1+n]
-	*s.front = free[:at]
+	s.runs = s.front.Grow(s.runs, 1)
 	copy(s.runs, s.runs[1:i+1])
 	s.runs[i] = r
 }
