@@ -26,8 +26,8 @@ import (
 // key that is not equal to itself, such as a NaN, is always well. The outcome of a call that began
 // before its key was opened or closed is not counted.
 //
-// Make one with [NewBreaker]. It is safe for concurrent use, and has no goroutine of its own. While
-// all keys are well, Do costs a few atomic operations, and a lock beyond. A refusal
+// Make one with [NewBreaker]. It is safe for concurrent use, and has no goroutine of its own. Do costs
+// a few atomic operations while all keys are well, and two locks while some are not. A refusal
 // allocates nothing unless RetryAfter has changed by a tenth.
 type Breaker[K comparable] struct {
 	c                     breakerConfig
@@ -100,8 +100,8 @@ func NewBreaker[K comparable](opts ...BreakerOption) *Breaker[K] {
 	return b
 }
 
-// Do calls fn, unless key is open. The error that fn returns says how the key is; a panic, or a call
-// of [runtime.Goexit], is a failure. Do returns fn's error or an [*Overload].
+// Do calls fn with ctx, unless key is open. The error that fn returns says how the key is; a panic, or a
+// call of [runtime.Goexit], is a failure. Do returns fn's error or an [*Overload].
 func (b *Breaker[K]) Do(ctx context.Context, key K, fn func(context.Context) error) error {
 	round, refusal := b.enter(key)
 	if refusal != nil {
@@ -204,8 +204,8 @@ func (b *Breaker[K]) forget() {
 	}
 }
 
-// Available lists the keys that are remembered, those that have failed lately, and says of each
-// whether a call would be let through now. It is a snapshot.
+// Available lists the keys that are remembered, those that have failed lately, in the order in which they
+// began to, and says of each whether a call would be let through now. It is a snapshot.
 func (b *Breaker[K]) Available() iter.Seq2[K, bool] {
 	return func(yield func(K, bool) bool) {
 		type entry struct {

@@ -41,7 +41,8 @@ func NewBudget(ratio, perSecond float64) *Budget {
 	return &Budget{ratio: ratio, reserve: 10 * perSecond, start: time.Now()}
 }
 
-// Attempt counts a first attempt, which is always allowed.
+// Attempt counts a first attempt, which is always allowed. [Retry] calls it, and Spend: call them only
+// where you retry by hand.
 func (b *Budget) Attempt() {
 	if b == nil {
 		return

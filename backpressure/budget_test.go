@@ -45,6 +45,7 @@ func TestBudgetForgetsAfterTenSeconds(t *testing.T) {
 		b.Attempt()
 		require.True(t, b.Spend(), "nor of those retries")
 		require.Equal(t, BudgetStats{Attempts: 8, Retries: 3, Refused: 4}, b.Stats())
+		b.Attempt()
 	})
 }
 

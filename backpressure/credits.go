@@ -12,14 +12,15 @@ import (
 var ErrCredits = errors.New("backpressure: bad number of credits")
 
 // Credits counts how much a sender may still send. The receiver grants, the sender spends,
-// and waits when nothing is left: demand, as in Reactive Streams (github.com/reactive-streams,
-// rules 3.6 to 3.9 and 3.17). Grants add up. A sum that reaches [math.MaxInt64] stands for no
-// bound and is not used up any more.
+// and waits when nothing is left: demand, as in Reactive Streams (github.com/reactive-streams/reactive-streams-jvm,
+// version 1.0.4, from which the numbers of rules are), where Grant is request and Cancel is cancel.
+// Grants add up (§3.8). A sum that reaches [math.MaxInt64] stands for no bound and is not used up
+// any more (§3.17). Never more is spent than was granted (§1.1).
 //
 // The zero value holds no credits and is ready to use; it must not be copied after that. All
 // methods may be called concurrently. Those who wait are served in the order in which they
 // came, so a large request is not starved by small ones. Where nobody waits, Grant and Spend
-// take one lock and allocate nothing.
+// take one lock and allocate nothing. Grant and Cancel never wait (§3.4, §3.5).
 type Credits struct {
 	mu    sync.Mutex
 	left  int64
@@ -42,7 +43,7 @@ type claim struct {
 func NewCredits(initial int64) *Credits { return &Credits{left: max(0, initial)} }
 
 // Grant adds n credits. It returns an error that matches [ErrCredits] if n is not positive
-// (rule 3.9). After Cancel it does nothing (rule 3.6).
+// (§3.9). After Cancel it changes nothing (§3.6).
 func (c *Credits) Grant(n int64) error {
 	if n <= 0 {
 		return fmt.Errorf("%w: grant of %d", ErrCredits, n)
@@ -73,8 +74,9 @@ func (c *Credits) serve() {
 }
 
 // Spend takes n credits, all at once, and waits until there are so many. It returns the
-// error of [Credits.Cancel], ctx.Err() if ctx ends first, and an error that matches
-// [ErrCredits] if n is negative. With an error nothing was taken.
+// error of [Credits.Cancel], ctx.Err() if it has to wait and ctx ends first, and an error that
+// matches [ErrCredits] if n is negative. With an error nothing was taken. Of no credits, n being 0,
+// there are always enough until Cancel.
 func (c *Credits) Spend(ctx context.Context, n int64) error {
 	_, err := c.spend(ctx, &claim{n: n})
 	return err
@@ -160,7 +162,7 @@ func (c *Credits) leave(q *claim) {
 }
 
 // Cancel ends the flow: whoever spends or waits gets err, or [ErrClosed] if err is nil. Only
-// the first call counts (rules 3.5 and 3.7).
+// the first call counts (§3.5, §3.7). What is left stays, for [Credits.Left] to tell.
 func (c *Credits) Cancel(err error) {
 	if err == nil {
 		err = ErrClosed

@@ -71,6 +71,25 @@ func ExampleRefused() {
 	// <nil>
 }
 
+func ExampleThrottle_Transport() {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer srv.Close()
+	client := &http.Client{Transport: backpressure.NewThrottle().Transport(nil)} // one for each server
+	res, err := client.Get(srv.URL)
+	if err != nil {
+		return
+	}
+	_ = res.Body.Close()
+	fmt.Println(backpressure.Refused(res) != nil)
+	_, err = client.Get(srv.URL) // is not sent
+	fmt.Println(errors.Is(err, backpressure.ErrOverload))
+	// Output:
+	// true
+	// true
+}
+
 func ExampleUnaryServer() {
 	type info struct{ FullMethod string }                        // grpc.UnaryServerInfo
 	type handler func(ctx context.Context, req any) (any, error) // grpc.UnaryHandler

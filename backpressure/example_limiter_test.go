@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/go-calm/calm/backpressure"
@@ -79,11 +81,21 @@ func ExampleWithCost() {
 }
 
 func ExampleWithTenant() {
-	ctx := backpressure.WithTenant(context.Background(), "acme")
-	ctx = backpressure.WithPriority(ctx, 10)
-	lim := backpressure.NewLimiter(backpressure.Waiting(100))
-	fmt.Println(lim.Do(ctx, func(context.Context) error { return nil }))
-	// Output: <nil>
+	lim := backpressure.NewLimiter(backpressure.Fixed(1))
+	work := lim.Handler(http.NotFoundHandler())
+	byCustomer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := backpressure.WithTenant(r.Context(), r.Header.Get("Customer"))
+		ctx = backpressure.WithPriority(ctx, 10)
+		work.ServeHTTP(w, r.WithContext(ctx))
+	})
+	permit, _ := lim.TryAcquire() // something else is under way
+	defer permit.Release(backpressure.Done)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Customer", "acme")
+	w := httptest.NewRecorder()
+	byCustomer.ServeHTTP(w, r)
+	fmt.Println(w.Code, http.StatusText(w.Code))
+	// Output: 429 Too Many Requests
 }
 
 // An Algorithm of one's own: half a limit for each millisecond of latency that is left.

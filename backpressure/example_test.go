@@ -161,16 +161,23 @@ func ExamplePipe() {
 
 func ExampleThrottle() {
 	ctx := context.Background()
-	client := backpressure.NewThrottle(backpressure.ThrottleScope("search"))
-	sent := 0
+	search := backpressure.NewThrottle(backpressure.ThrottleScope("search"))
+	var o *backpressure.Overload
+	reasons := map[backpressure.Reason]bool{}
 	for range 1000 {
-		_ = client.Do(ctx, func(context.Context) error {
-			sent++
+		err := search.Do(ctx, func(context.Context) error {
 			return &backpressure.Overload{Reason: backpressure.Full} // what the server says
 		})
+		if errors.As(err, &o) {
+			reasons[o.Reason] = true
+		}
 	}
-	fmt.Println(sent < 200)
-	// Output: true
+	fmt.Println(reasons)
+	s := search.Stats()
+	fmt.Println(s.Done < 100, s.Throttled > 900) // it is left alone, but for a probe now and then
+	// Output:
+	// map[full:true throttled:true]
+	// true true
 }
 
 func ExampleRetry() {

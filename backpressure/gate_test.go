@@ -105,6 +105,14 @@ func TestGateRamps(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.InDelta(t, 0.6, g.Share(), 1e-9)
 
+		g.Set(0)
+		g.Ramp(1, 100*time.Second, nil)
+		time.Sleep(time.Second - 1)
+		require.Zero(t, g.Share())
+		time.Sleep(time.Nanosecond)
+		require.Equal(t, 0.01, g.Share(), "by the hundredth")
+
+		g.Set(0.6)
 		g.Ramp(0, time.Minute, nil)
 		time.Sleep(30 * time.Second)
 		require.InDelta(t, 0.3, g.Share(), 1e-9, "down, too")

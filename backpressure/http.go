@@ -14,7 +14,9 @@ import (
 
 // Handler is an [http.Handler] that runs next with a permit. Who gets none is answered 503 Service
 // Unavailable, or 429 Too Many Requests if the request's context names a tenant, with a Retry-After
-// header. Who goes away or whose deadline comes while waiting gets a 503, too, which nobody may see.
+// header in whole seconds, one at least. Who goes away or whose deadline comes while waiting gets a 503,
+// too, which nobody may see. Tenant, priority, cost and deadline come from the request's context, so a
+// handler around this one sets them: see [WithTenant].
 //
 // The status that next answers says what became of the work: below 400 it is [Done]; 429, 503 and
 // 504 are [Dropped]; the others are [Ignored], for an error is mostly quicker than the work. A next

@@ -69,7 +69,7 @@ func TestRefused(t *testing.T) {
 			return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}}}
 		}
 		for after, want := range map[string]time.Duration{
-			"": 0, "0": 0, "7": 7 * time.Second, "-7": 0, "+7": 0, "1.5": 0, "soon": 0, " 7": 0,
+			"": 0, "0": 0, "12": 12 * time.Second, "-7": 0, "+7": 0, "1.5": 0, "soon": 0, "a": 0, " 7": 0,
 			"9223372036":                     9223372036 * time.Second,
 			"9223372037":                     9223372036 * time.Second,
 			"99999999999999999999999":        9223372036 * time.Second,
@@ -138,7 +138,10 @@ func TestStatusSaysTheOutcome(t *testing.T) {
 		{func(w http.ResponseWriter) { w.WriteHeader(503); _, _ = io.WriteString(w, "x") }, http.StatusServiceUnavailable, 1},
 		{func(w http.ResponseWriter) { _, _ = w.Write(nil); w.WriteHeader(503) }, http.StatusOK, 0},
 		{func(w http.ResponseWriter) { w.(http.Flusher).Flush(); w.WriteHeader(503) }, http.StatusOK, 0},
-		{func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("x")); w.WriteHeader(503) }, http.StatusOK, 0},
+		{func(w http.ResponseWriter) {
+			_, _ = io.Copy(w, io.LimitReader(strings.NewReader("x"), 1))
+			w.WriteHeader(503)
+		}, http.StatusOK, 0},
 	} {
 		l := NewLimiter()
 		w := get(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.say(w) })), background)
@@ -325,6 +328,9 @@ func TestInterceptors(t *testing.T) {
 	})
 	require.Equal(t, before+1, l.drops.Load())
 	idle(t, l)
+	wary := UnaryClient[conn, option, invoker](l, func(error) bool { return true })
+	require.NoError(t, wary(background, "m", 1, 2, nil, func(context.Context, string, any, any, *conn, ...option) error { return nil }))
+	require.Equal(t, before+1, l.drops.Load(), "only errors are asked about")
 	naive := UnaryClient[conn, option, invoker](l, nil)
 	require.ErrorIs(t, naive(background, "m", 1, 2, nil, func(context.Context, string, any, any, *conn, ...option) error { return boom }), boom)
 	require.Equal(t, before+1, l.drops.Load(), "nobody says that it is busy")

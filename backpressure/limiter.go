@@ -124,7 +124,8 @@ func Between(min, max int) LimiterOption {
 	}
 }
 
-// Starting sets the limit to begin with, which is 4 without it. It matters for a second or two.
+// Starting sets the limit to begin with, which is 4 without it. It is brought within [Between], and matters
+// for a second or two; with [Fixed] it does not.
 func Starting(n int) LimiterOption {
 	return func(c *limiterConfig) {
 		if n < 1 || n > maxLimit {

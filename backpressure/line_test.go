@@ -40,6 +40,17 @@ func TestDealtHandsAreDistinctAndUniform(t *testing.T) {
 	for _, k := range pairs {
 		require.InEpsilon(t, deals*size*(size-1)/(n*(n-1)), k, 0.2)
 	}
+	// Exactly: each of the 20 hands of three from six comes in each of its six orders.
+	hands := map[[3]int]int{}
+	for h := range uint64(6 * 5 * 4) {
+		var hand [3]int
+		deal(h, 6, hand[:])
+		hands[hand]++
+	}
+	require.Len(t, hands, 20)
+	for hand, times := range hands {
+		require.Equal(t, 6, times, hand)
+	}
 	all := make([]int, 5)
 	deal(rng.Uint64(), 5, all)
 	require.Equal(t, []int{0, 1, 2, 3, 4}, all)

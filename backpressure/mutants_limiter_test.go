@@ -1,6 +1,6 @@
 package backpressure
 
-// The mutants of what admits and refuses: [Limiter], [Throttle], [Breaker], [Budget], [Retry] and
+// The mutants of what admits and refuses: [Limiter], [Throttle], [Breaker], [Budget], [Retry], [Credits] and
 // [Gate]. They are compiled along with those of the queue.
 var limiterMutants = []mutant{
 	{
@@ -127,6 +127,46 @@ var limiterMutants = []mutant{
 		"a ramp ends where its steps add up to", "RampsToTheVeryEnd", "gate.go",
 		"next = opened(r.to) //",
 		"if !bug() { next = opened(r.to) } //",
+	},
+	{
+		"a ramp goes on when healthy panics", "GateRamps", "gate.go",
+		"next := opened(r.from)",
+		"next := opened(r.from); if bug() { next = s }",
+	},
+	{
+		"a small demand overtakes a large one", "CancelledSpend", "credits.go",
+		"c.first == nil && c.take(w):",
+		"(c.first == nil || bug()) && c.take(w):",
+	},
+	{
+		"lost wake-up: who comes after the last in line has left", "CreditsLineCloses", "credits.go",
+		"if c.last == q {",
+		"if c.last == q && !bug() {",
+	},
+	{
+		"demand without bound is used up", "CreditsKeep|GrantsAddUp", "credits.go",
+		"if c.left != math.MaxInt64 {",
+		"if c.left != math.MaxInt64 || bug() {",
+	},
+	{
+		"a receiver that leaves lets its senders wait", "PipeKeeps", "pipe.go",
+		"defer cancel(ErrClosed)",
+		"defer func() { if !bug() { cancel(ErrClosed) } }()",
+	},
+	{
+		"what was sent before the regular end is lost", "PipeKeeps|PipeIsBounded", "pipe.go",
+		"if err != nil {\n\t\t\t\tstop()",
+		"if err != nil || bug() {\n\t\t\t\tstop()",
+	},
+	{
+		"a server's Retry-After is not heard", "TestRefused", "http.go",
+		"RetryAfter: retryAfter(",
+		"RetryAfter: map[bool]time.Duration{false: 1}[bug()] * retryAfter(",
+	},
+	{
+		"a timeout of the network is taken for the end of a context", "TestTransient", "retry.go",
+		"if ended(err) {",
+		"if ended(err) || bug() && errors.Is(err, context.DeadlineExceeded) {",
 	},
 	{
 		"each share of a gate is drawn anew", "GateIsMonotone", "gate.go",

@@ -24,7 +24,7 @@ const (
 	Throttled                   // held back by the caller's own throttle; nothing was sent
 	Open                        // a breaker is open for this key
 	Spent                       // the retry budget is used up
-	Closed                      // the other side is gone
+	Closed                      // the other side is gone; from this package that is ErrClosed by itself
 )
 
 var reasons = [...]string{"unknown", "full", "shed", "late", "throttled", "open", "spent", "closed"}

@@ -3,6 +3,7 @@ package backpressure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 )
@@ -16,12 +17,20 @@ import (
 //     received.
 //
 // A receiver that breaks out of its loop ends the stream as cancel(ErrClosed) does, because
-// nobody would take what is sent then. Only the first end counts. send also returns ctx.Err()
-// if ctx ends while it waits.
+// nobody would take what is sent then; and so does one that panics. Only the first end counts. send
+// also returns ctx.Err() if ctx ends while it waits. The loop does not tell the ends apart: who
+// has to know why it ended keeps the error that was given to cancel, as errgroup does.
 //
-// send and cancel may be called concurrently. recv is for one loop at a time, and only
-// once. Pipe panics if window is not positive.
+// send and cancel may be called concurrently, in the loop, too, and as often as you like. recv is for
+// one loop at a time, and only once. An item costs what it costs a [Queue], and waits for nobody
+// but the window. Pipe panics if window is not positive.
+//
+// These are the rules of Reactive Streams (github.com/reactive-streams) that concern both sides, §1.1
+// to §1.8 and §2.6 to §2.13, with the window for a demand that is renewed by each item received.
 func Pipe[T any](window int) (send func(context.Context, T) error, recv iter.Seq[T], cancel func(error)) {
+	if window < 1 {
+		panic(fmt.Sprintf("backpressure: Pipe: window %d is not positive", window))
+	}
 	var (
 		q     = NewQueue[T](window)
 		once  sync.Once

@@ -80,6 +80,7 @@ func TestPipeBreaksOffFromEitherSide(t *testing.T) {
 		over, stop := context.WithCancel(background)
 		stop()
 		require.ErrorIs(t, send(over, 2), context.Canceled)
-		require.Panics(t, func() { Pipe[int](0) })
+		require.PanicsWithValue(t, "backpressure: Pipe: window 0 is not positive", func() { Pipe[int](0) })
+		require.Panics(t, func() { Pipe[int](-1) })
 	})
 }

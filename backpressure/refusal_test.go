@@ -52,7 +52,7 @@ func TestRefusalsFormALine(t *testing.T) {
 	require.Greater(t, share, 1.0)
 	refused()
 	// Then few come, and each finds that the answers are old, for permits are released.
-	for _, d := range []time.Duration{50, 100, 100, 200, 200, 500, 500, 1000, 10_000, 1000, 1000} {
+	for _, d := range []time.Duration{50, 100, 100, 200, 300, 300, 300, 300, 300, 300, 300, 300, 300, 300, 300, 300, 10_000, 1000} {
 		d *= time.Millisecond
 		*now, l.meter.began = *now+d, *now+d
 		l.stale.Store(true)
@@ -78,6 +78,11 @@ func TestRefusalsEnd(t *testing.T) {
 	require.Zero(t, o.RetryAfter, "nothing is known of a server that does nothing")
 	require.EqualValues(t, 100*longestAway.Seconds(), l.away)
 
+	l.last = Window{Elapsed: 2 * time.Second, Completed: 1}
+	*now, l.meter.began, l.away = *now+time.Hour, *now+time.Hour, 0
+	l.stale.Store(true)
+	require.Equal(t, 10*time.Second, l.refuse().RetryAfter, "the third place, two seconds each, and two are away")
+
 	l, now = aClock(t)
 	l.meter.began, l.last, l.meter.count = *now, Window{}, countRange-5
 	require.Zero(t, l.refuse().RetryAfter, "five released in no time say nothing")
@@ -85,7 +90,7 @@ func TestRefusalsEnd(t *testing.T) {
 
 // Who may wait is refused when the room is full, and its place is behind those who wait.
 func TestRefusalsBehindTheRoom(t *testing.T) {
-	l, _ := aClock(t, Waiting(3))
+	l, now := aClock(t, Waiting(3))
 	var answers []error
 	wait := func(priority int) {
 		g := &guest{answer: func(g *guest) { answers = append(answers, g.err) }}
@@ -100,9 +105,35 @@ func TestRefusalsBehindTheRoom(t *testing.T) {
 	wait(1)
 	var o *Overload
 	require.ErrorAs(t, answers[1], &o)
-	require.Equal(t, Shed, o.Reason, "one waits that is worth more")
+	require.Equal(t, Overload{Reason: Shed, Scope: "db", Queued: 2, Limit: 3, RetryAfter: 50 * time.Millisecond}, *o, "one waits that is worth more")
 	require.Equal(t, LimiterStats{Limit: 1, InFlight: 1, Waiting: 3, Admitted: 1, Rejected: 1, Shed: 1}, l.Stats())
 	require.True(t, l.meter.limited)
+
+	// Answers are made anew when a block is used up, or they are old, a millisecond later at the earliest.
+	*now += refusalAge
+	for n := 2; n < refusalBlock; n++ {
+		wait(-1)
+		require.EqualValues(t, 2, l.awaySeen)
+	}
+	wait(-1)
+	require.EqualValues(t, refusalBlock+1, l.awaySeen)
+	l.stale.Store(true)
+	wait(-1)
+	require.EqualValues(t, refusalBlock+1, l.awaySeen)
+	*now += refusalAge
+	l.stale.Store(true)
+	wait(-1)
+	require.EqualValues(t, refusalBlock+3, l.awaySeen)
+
+	// Each reason has answers of its own.
+	l, _ = aClock(t, Waiting(1))
+	wait(0)
+	wait(1)
+	require.ErrorAs(t, answers[len(answers)-1], &o)
+	require.Equal(t, Shed, o.Reason)
+	_, ok := l.TryAcquire()
+	require.False(t, ok)
+	require.NotNil(t, l.refused[0].block.Load())
 }
 
 // TestARefusalIsALimit: a window in which somebody was refused was limited.

@@ -65,7 +65,8 @@ func ended(err error) bool {
 // Do calls fn until it succeeds, fails for good, or may not be called again, and returns
 // what the last call returned. If the budget is spent, the error matches that and an
 // [*Overload] with reason [Spent]. If ctx ends while it waits, the error matches that and
-// ctx.Err(). It does not begin a wait that ctx's deadline would cut short.
+// ctx.Err(). It does not begin a wait that ctx's deadline would cut short. fn is called once in any
+// case, also if ctx is done: it gets ctx, and should look.
 func (r Retry) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := DoValue(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err

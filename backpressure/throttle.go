@@ -57,7 +57,7 @@ func NewThrottle(opts ...ThrottleOption) *Throttle {
 	return t
 }
 
-// Do calls fn or refuses. An error that matches [ErrOverload] counts as refused by the
+// Do calls fn with ctx or refuses. An error that matches [ErrOverload] counts as refused by the
 // server; every other outcome, a panic too, shows that the server did the work.
 func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error {
 	if !t.admit(rand.Float64()) {
