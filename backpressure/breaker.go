@@ -94,7 +94,10 @@ func NewBreaker[K comparable](opts ...BreakerOption) *Breaker[K] {
 		}
 		o(&b.c)
 	}
-	if c := b.c; c.failures < 1 || c.open <= 0 || c.longest < c.open || c.keys < 1 || c.failed == nil {
+	if b.c.failed == nil {
+		panic("backpressure: NewBreaker: BreakerFailed has no function")
+	}
+	if c := b.c; c.failures < 1 || c.open <= 0 || c.longest < c.open || c.keys < 1 {
 		panic(fmt.Sprintf("backpressure: NewBreaker: %d failures, open for %v to %v, %d keys make no sense", c.failures, c.open, c.longest, c.keys))
 	}
 	return b

@@ -10,5 +10,6 @@ import (
 func TestNilOptionsPanic(t *testing.T) {
 	require.PanicsWithValue(t, "backpressure: NewLimiter: nil option", func() { NewLimiter(nil) })
 	require.PanicsWithValue(t, "backpressure: NewBreaker: nil option", func() { NewBreaker[string](nil) })
+	require.PanicsWithValue(t, "backpressure: NewBreaker: BreakerFailed has no function", func() { NewBreaker[string](BreakerFailed(nil)) })
 	require.PanicsWithValue(t, "backpressure: NewThrottle: nil option", func() { NewThrottle(nil) })
 }

@@ -13,7 +13,9 @@ import (
 
 // Digest is what a replica has seen, and what of it lives, without any content. The zero value is
 // the digest of an empty replica. It is a value; safe for concurrent use.
-type Digest struct{ lanes []digestLane } // ascending ids, nothing empty
+type Digest struct {
+	lanes []digestLane // ascending ids, nothing empty
+}
 
 type digestLane struct {
 	id         ReplicaID

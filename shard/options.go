@@ -19,7 +19,7 @@ type config struct {
 	slack    float64
 	seed     uint64
 	strict   bool
-	isNil    bool // an option was nil
+	isNil    int // which option is nil, counted from 1
 }
 
 // Option changes how a [Map] is placed. Members that are to agree must use the same options.
@@ -59,8 +59,9 @@ func newConfig(opts []Option) config {
 }
 
 func (c *config) apply(opts []Option) {
-	for _, o := range opts {
-		if c.isNil = o == nil; c.isNil {
+	for i, o := range opts {
+		if o == nil {
+			c.isNil = i + 1
 			return
 		}
 		o(c)
@@ -70,8 +71,8 @@ func (c *config) apply(opts []Option) {
 // check refuses options that are out of range, or too strict for the nodes.
 func (c *config) check(nodes []Node) error {
 	switch {
-	case c.isNil:
-		return fmt.Errorf("%w: it is nil", ErrOption)
+	case c.isNil > 0:
+		return &OptionError{"Option", float64(c.isNil), "is nil"}
 	case c.none || c.slots < 0 || c.slots > maxSlots || c.slots&(c.slots-1) != 0:
 		return &OptionError{"Slots", float64(c.slots), "must be a power of two from 1 to 1<<24; leave the option out to have it chosen"}
 	case c.replicas < 1 || c.replicas > maxReplicas:
