@@ -25,6 +25,9 @@ import (
 // The ResponseWriter that next gets can flush and be hijacked if the server's can, and
 // [http.ResponseController] finds the server's below it.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("backpressure: Handler: nil handler")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := l.Acquire(r.Context())
 		if err != nil {

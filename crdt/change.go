@@ -101,6 +101,9 @@ func (s *Store) Observe(f func(Change)) (cancel func()) {
 	if s.tx.depth > 0 {
 		panic("crdt: Observe inside Update")
 	}
+	if f == nil {
+		panic("crdt: Observe has no function")
+	}
 	o := &observer{f: f}
 	s.watch.observers = append(s.watch.observers, o)
 	return func() {

@@ -82,6 +82,9 @@ func (s *Store) Update(f func()) (d Delta) {
 // one mutator's or a whole Update's, but not with what Merge takes in. f must not change the store.
 // It returns what ends this.
 func (s *Store) OnUpdate(f func(Delta)) (stop func()) {
+	if f == nil {
+		panic("crdt: OnUpdate has no function")
+	}
 	s.told = append(s.told, &f)
 	return func() { s.told = slices.DeleteFunc(s.told, func(g *func(Delta)) bool { return g == &f }) }
 }

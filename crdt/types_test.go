@@ -76,6 +76,8 @@ func TestUnsupportedTypesPanicWhenMade(t *testing.T) {
 	require.PanicsWithValue(t, "crdt: no binary form for elements of this type: chan int is not a bool, number, string, array of them, []byte or time, and has no AppendBinary and UnmarshalBinary; give Open or NewStore a crdt.Codec",
 		func() { crdt.NewSet[chan int](1) })
 	require.Panics(t, func() { crdt.NewMap[string, *crdt.LWW[[]int]](1) })
+	require.PanicsWithValue(t, "crdt: OnUpdate has no function", func() { crdt.NewStore(1).OnUpdate(nil) })
+	require.PanicsWithValue(t, "crdt: Observe has no function", func() { crdt.NewStore(1).Observe(nil) })
 	require.PanicsWithValue(t, "crdt: nil option; each is a Codec", func() { crdt.NewStore(1, nil) })
 	require.Panics(t, func() { crdt.NewSet[int](0).Add(1) }, "a change without a replica id")
 }

@@ -235,6 +235,7 @@ func TestMeter(t *testing.T) {
 		require.InDelta(t, 10, m.Roll(3 * time.Second)[0], 1e-6)
 	}
 	require.Panics(t, func() { m.Add(1, 1) })
+	require.PanicsWithValue(t, "shard: a meter needs a number of slots and a positive half-life", func() { NewMeter(-1, time.Second) })
 	require.Panics(t, func() { NewMeter(1, 0) })
 	require.Zero(t, testing.AllocsPerRun(100, func() { m.Add(0, 1) }))
 }

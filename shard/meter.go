@@ -26,8 +26,8 @@ const costUnit = 1 << 20
 // NewMeter makes a meter for a number of slots whose memory halves every halfLife.
 // It panics if slots is negative or halfLife is not positive.
 func NewMeter(slots int, halfLife time.Duration) *Meter {
-	if halfLife <= 0 {
-		panic("shard: a meter needs a positive half-life")
+	if slots < 0 || halfLife <= 0 {
+		panic("shard: a meter needs a number of slots and a positive half-life")
 	}
 	return &Meter{recent: make([]atomic.Uint64, slots), halfLife: halfLife, rates: make([]float64, slots)}
 }
