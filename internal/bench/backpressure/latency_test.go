@@ -11,91 +11,121 @@ import (
 	"github.com/go-calm/calm/backpressure"
 )
 
-// paceItems are so many that one in a hundred says something. One operation of BenchmarkPaced is
-// as many as that, the time is that of one item.
-const paceItems = 4096
+// One operation of BenchmarkPaced is paceItems items, so many that one in a hundred says something.
+// The contenders take turns, with one in paceTurns of their items each time: what takes longest is to
+// wake a processor, and how long that takes changes with what else the machine and its host do.
+const (
+	paceItems = 4096
+	paceTurns = 16
+)
 
 // BenchmarkPaced sends items at an even pace and reports how long each is under way. Between
 // them the producer sleeps (many machines do so for a millisecond at least, and then some items
 // go at once), or it works.
 func BenchmarkPaced(b *testing.B) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for _, c := range []struct {
-		consumers, burst int
-		every            time.Duration
-		works            bool
-	}{
+	for _, c := range []pace{
 		{1, 1, 100 * time.Microsecond, false},
 		{8, 1, 100 * time.Microsecond, false},
 		{8, 32, time.Millisecond, false},
 		{1, 1, 100 * time.Microsecond, true},
 		{8, 1, 100 * time.Microsecond, true},
 	} {
-		at := fmt.Sprintf("%dconsumers/%dper%v", c.consumers, c.burst, c.every)
-		if c.works {
-			at += "/working"
-		} else {
-			at += "/sleeping"
-		}
-		b.Run("calm/"+at, func(b *testing.B) {
-			paced(b, c.consumers, c.burst, c.every, c.works, calm[time.Time]{backpressure.NewQueue[time.Time](1024), ctx})
-		})
-		b.Run("chan/"+at, func(b *testing.B) {
-			paced(b, c.consumers, c.burst, c.every, c.works, bare[time.Time]{make(chan time.Time, 1024)})
-		})
-		b.Run("select/"+at, func(b *testing.B) {
-			paced(b, c.consumers, c.burst, c.every, c.works, selected[time.Time]{make(chan time.Time, 1024), ctx})
+		b.Run(c.String(), func(b *testing.B) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			all := []*trip{
+				{name: "calm", pipe: calm[time.Time]{backpressure.NewQueue[time.Time](1024), ctx}},
+				{name: "chan", pipe: bare[time.Time]{make(chan time.Time, 1024)}},
+				{name: "select", pipe: selected[time.Time]{make(chan time.Time, 1024), ctx}},
+			}
+			for _, t := range all {
+				t.receive(c.consumers)
+			}
+			for turn := range paceTurns {
+				for i := range all {
+					all[(turn+i)%len(all)].send(c, paceItems/paceTurns)
+				}
+			}
+			for _, t := range all {
+				t.pipe.close()
+				t.wg.Wait()
+				slices.Sort(t.took)
+				b.Run(t.name, t.report)
+			}
 		})
 	}
+}
+
+// pace is how items are sent.
+type pace struct {
+	consumers, burst int
+	every            time.Duration
+	works            bool
+}
+
+func (c pace) String() string {
+	between := "sleeping"
+	if c.works {
+		between = "working"
+	}
+	return fmt.Sprintf("%dconsumers/%dper%v/%s", c.consumers, c.burst, c.every, between)
+}
+
+// trip is how long items are under way through one of the contenders.
+type trip struct {
+	name    string
+	pipe    pipe[time.Time]
+	elapsed time.Duration // while items were sent
+
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+func (t *trip) receive(consumers int) {
+	for range consumers {
+		took := make([]time.Duration, 0, paceItems)
+		t.wg.Go(func() {
+			for {
+				from, ok := t.pipe.get()
+				if !ok {
+					break
+				}
+				took = append(took, time.Since(from))
+			}
+			t.mu.Lock()
+			t.took = append(t.took, took...)
+			t.mu.Unlock()
+		})
+	}
+}
+
+func (t *trip) send(c pace, n int) {
+	begin := time.Now()
+	next := begin
+	for range n / c.burst {
+		next = next.Add(c.every)
+		if c.works {
+			work(time.Until(next))
+		} else {
+			time.Sleep(time.Until(next))
+		}
+		for range c.burst {
+			t.pipe.put(time.Now())
+		}
+	}
+	t.elapsed += time.Since(begin)
+}
+
+// report says what was measured before, whatever b.N.
+func (t *trip) report(b *testing.B) {
+	b.ReportMetric(float64(t.elapsed), "ns/op")
+	b.ReportMetric(float64(t.took[paceItems/2])/1e3, "p50-µs")
+	b.ReportMetric(float64(t.took[paceItems*99/100])/1e3, "p99-µs")
 }
 
 // work keeps a processor busy for d.
 func work(d time.Duration) {
 	for from := time.Now(); time.Since(from) < d; {
 	}
-}
-
-func paced(b *testing.B, consumers, burst int, every time.Duration, works bool, p pipe[time.Time]) {
-	var (
-		mu    sync.Mutex
-		total = paceItems * b.N
-		took  = make([]time.Duration, 0, total)
-		wg    sync.WaitGroup
-	)
-	for range consumers {
-		mine := make([]time.Duration, 0, total)
-		wg.Go(func() {
-			for {
-				from, ok := p.get()
-				if !ok {
-					break
-				}
-				mine = append(mine, time.Since(from))
-			}
-			mu.Lock()
-			took = append(took, mine...)
-			mu.Unlock()
-		})
-	}
-	b.ResetTimer()
-	next := time.Now()
-	for range total / burst {
-		next = next.Add(every)
-		if works {
-			work(time.Until(next))
-		} else {
-			time.Sleep(time.Until(next))
-		}
-		for range burst {
-			p.put(time.Now())
-		}
-	}
-	b.StopTimer()
-	p.close()
-	wg.Wait()
-	b.ReportMetric(float64(b.Elapsed())/float64(total), "ns/op")
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-µs")
-	b.ReportMetric(float64(took[len(took)*99/100])/1e3, "p99-µs")
 }
