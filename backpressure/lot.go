@@ -69,8 +69,9 @@ type lot[T any] struct {
 	seen   uint64
 	thrift thrift
 
-	freeMu sync.Mutex // of its own: who serves needs mu at once
-	free   *waiter[T] // waiters to use again
+	freeMu sync.Mutex    // of its own: who serves needs mu at once
+	free   *waiter[T]    // waiters to use again
+	left   atomic.Uint32 // how many calls have left
 }
 
 // waiter is a call that may park.
@@ -128,6 +129,7 @@ func (l *lot[T]) enter() *waiter[T] {
 func (l *lot[T]) leave(w *waiter[T]) {
 	clear(w.one[:])
 	w.items, w.served, w.n = nil, false, 0
+	l.left.Add(1)
 	l.freeMu.Lock()
 	w.next, l.free = l.free, w
 	l.freeMu.Unlock()
@@ -220,11 +222,15 @@ func (l *lot[T]) wakeFirst(polite bool) {
 	if served {
 		l.notify()
 	}
+	left := l.left.Load()
 	ready.tell()
 	switch {
 	case polite:
 		now = time.Now() // to wake took its time, too, but that is no matter of giving way
 		runtime.Gosched()
+		if l.left.Load() == left { // now and then the runtime lets who gave way go on first
+			runtime.Gosched()
+		}
 		took := time.Since(now)
 		l.mu.Lock()
 		l.thrift.spent(now, took)

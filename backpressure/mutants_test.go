@@ -117,8 +117,13 @@ var mutants = []mutant{
 	},
 	{
 		"giving way is tried on, though it does not pay", thrifty, "thrift.go",
-		"t.price = min(max(2*t.price, cheap), costly)",
-		"if !bug() { t.price = min(max(2*t.price, cheap), costly) }",
+		"t.apart = min(max(4*t.apart, 1), rarely)",
+		"if !bug() { t.apart = min(max(4*t.apart, 1), rarely) }",
+	},
+	{
+		"who has given way once takes it that the served one has run", thrifty, "lot.go",
+		"if l.left.Load() == left {",
+		"if l.left.Load() == left && !bug() {",
 	},
 	{
 		"whom a Put has served runs when another processor has time for it", thrifty, "lot.go",

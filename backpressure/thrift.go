@@ -8,31 +8,41 @@ import "time"
 // Giving way costs the Put what the Get takes to its next wait, or until another processor takes
 // the Put over. That is less than a microsecond where it pays. So it may cost a share of the time,
 // of which some can be saved up for a burst. Where it does not pay, because Gets work for long or
-// all processors are busy, it is tried less and less often.
+// all processors are busy, it is tried at fewer and fewer of the Puts. Time alone would not do: who
+// puts into a thousand queues comes to each so rarely that there was always time enough.
 type thrift struct {
-	next  time.Time     // when it may be done again
-	price time.Duration // how much time must pass for each unit of time it costs
+	next  time.Time // when it may be done again
+	apart int       // it is done at one Put in so many, or at each if that is 0
+	wait  int       // how many Puts go by until then
 }
 
 const (
-	cheap     = 16                     // price of what pays: a sixteenth of the time
-	costly    = 1024                   // the highest price
-	savings   = time.Millisecond       // time that can be saved up: 62 µs at the lowest price
+	cheap     = 16                     // how much time must pass for each unit of time it costs
+	savings   = time.Millisecond       // time that can be saved up: for 62 µs
 	paying    = 5 * time.Microsecond   // what costs more does not pay
-	restraint = 100 * time.Millisecond // at most until the next try
+	rarely    = 1024                   // it is done at one Put in so many at least
+	restraint = 100 * time.Millisecond // so much time must pass at most
 )
 
-func (t *thrift) may(now time.Time) bool { return !now.Before(t.next) }
+// may says whether a Put that has served a Get now gives way to it.
+func (t *thrift) may(now time.Time) bool {
+	if t.wait > 0 {
+		t.wait--
+		return false
+	}
+	return !now.Before(t.next)
+}
 
 // spent says that it was done at begin and what it cost.
 func (t *thrift) spent(begin time.Time, cost time.Duration) {
 	if cost <= paying {
-		t.price = cheap
+		t.apart /= 4
 	} else {
-		t.price = min(max(2*t.price, cheap), costly)
+		t.apart = min(max(4*t.apart, 1), rarely)
 	}
+	t.wait = max(t.apart-1, 0)
 	if least := begin.Add(-savings); t.next.Before(least) {
 		t.next = least
 	}
-	t.next = t.next.Add(min(cost*t.price, restraint))
+	t.next = t.next.Add(min(cost, restraint/cheap) * cheap)
 }
