@@ -95,7 +95,7 @@ func TestRefused(t *testing.T) {
 		p, _ := l.TryAcquire()
 		req := httptest.NewRequest(http.MethodGet, "http://host:80/", nil)
 		w := httptest.NewRecorder()
-		l.Handler(nil).ServeHTTP(w, req)
+		l.Handler(http.NotFoundHandler()).ServeHTTP(w, req)
 		p.Release(Done)
 		res := w.Result()
 		res.Request = req
