@@ -57,6 +57,7 @@ type breakerConfig struct {
 	longest  time.Duration
 	keys     int
 	failed   func(error) bool
+	changed  func(key any, open bool)
 	scope    string
 }
 
@@ -76,6 +77,13 @@ func BreakerKeys(n int) BreakerOption { return func(c *breakerConfig) { c.keys =
 // the caller's doing.
 func BreakerFailed(failed func(error) bool) BreakerOption {
 	return func(c *breakerConfig) { c.failed = failed }
+}
+
+// BreakerChanged names the function that is told when a key opens, and when it is closed again, by the
+// call whose outcome brought that about, before Do returns. It may use the breaker. That a key which
+// stays open is probed, or forgotten for too many others, is no change.
+func BreakerChanged(changed func(key any, open bool)) BreakerOption {
+	return func(c *breakerConfig) { c.changed = changed }
 }
 
 // BreakerScope names the breaker in its refusals.
@@ -155,12 +163,20 @@ func (b *Breaker[K]) leave(key K, round uint64, failed bool) {
 	} else if b.known.Load() == 0 {
 		return
 	}
+	if open, changed := b.count(key, round, failed); changed && b.c.changed != nil {
+		b.c.changed(key, open)
+	}
+}
+
+// count takes the outcome of a call, and says whether key is open now, and was not before, or the other
+// way round.
+func (b *Breaker[K]) count(key K, round uint64, failed bool) (open, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.keys[key]
 	if s == nil {
 		if !failed || round != 0 || !equal(key, key) {
-			return
+			return false, false
 		}
 		if len(b.keys) == b.c.keys {
 			b.forget()
@@ -169,12 +185,14 @@ func (b *Breaker[K]) leave(key K, round uint64, failed bool) {
 		s = &suspect[K]{circuit: circuit{born: b.seq}, key: key}
 		b.keys[key] = s
 	}
-	before := s.failures
+	failures, was := s.failures, s.round != 0
 	s.leave(time.Since(b.began), round, failed, &b.c, &b.seq)
-	if s.failures != before {
+	if s.failures != failures {
 		b.line(s)
 	}
 	b.known.Store(int64(len(b.keys)))
+	open = s.round != 0
+	return open, open != was
 }
 
 func equal[K comparable](a, b K) bool { return a == b }

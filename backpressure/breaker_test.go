@@ -180,6 +180,37 @@ func TestBreakerSaysUntilWhen(t *testing.T) {
 	})
 }
 
+func TestBreakerTellsWhatChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		var b *Breaker[string]
+		b = NewBreaker[string](BreakerFailures(2), BreakerChanged(func(key any, open bool) {
+			told = append(told, fmt.Sprint(key, " ", open, " ", b.Stats().Open))
+		}))
+		do := func(key string, fn func(context.Context) error) {
+			_ = b.Do(background, key, fn)
+		}
+		do("a", broken)
+		do("a", works)
+		do("a", broken)
+		do("b", broken)
+		require.Empty(t, told)
+		do("a", broken)
+		do("b", broken)
+		do("a", works) // is refused
+		require.Equal(t, []string{"a true 1", "b true 2"}, told)
+		time.Sleep(time.Second)
+		do("a", broken) // stays open
+		require.Len(t, told, 2)
+		do("b", works)
+		time.Sleep(2 * time.Second)
+		require.Panics(t, func() { do("a", func(context.Context) error { panic("oh") }) })
+		time.Sleep(4 * time.Second)
+		do("a", works)
+		require.Equal(t, []string{"b false 1", "a false 0"}, told[2:])
+	})
+}
+
 // However many keys are open, only so many are remembered, and they are listed as they came.
 func TestBreakerForgetsWhatIsOpen(t *testing.T) {
 	for _, most := range []int{1, 3} {

@@ -103,7 +103,8 @@ func ExampleUnaryServer() {
 
 func ExampleBreaker() {
 	ctx := context.Background()
-	b := backpressure.NewBreaker[string](backpressure.BreakerFailures(2))
+	b := backpressure.NewBreaker[string](backpressure.BreakerFailures(2), backpressure.BreakerChanged(
+		func(key any, open bool) { fmt.Println(key, "open:", open) }))
 	down := func(context.Context) error { return errors.New("connection refused") }
 	for range 3 {
 		err := b.Do(ctx, "eu", down)
@@ -115,6 +116,7 @@ func ExampleBreaker() {
 	}
 	// Output:
 	// false
+	// eu open: true
 	// false
 	// true
 	// <nil>

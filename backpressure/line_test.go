@@ -116,6 +116,36 @@ func (m *modelLine) cost() (c int64) {
 	return c
 }
 
+// inOrder checks that the least start is on top, and that every flow is where it can be found.
+func (t *tier[T]) inOrder(tb require.TestingT) {
+	size, cost, shares, found := 0, int64(0), int64(0), len(t.flows)
+	for _, f := range t.shared {
+		if f != nil {
+			found++
+		}
+	}
+	for i, f := range t.heap {
+		require.Equal(tb, i, f.index)
+		if i > 0 {
+			require.False(tb, t.less(i, (i-1)/2))
+		}
+		require.GreaterOrEqual(tb, f.start, t.now)
+		size += f.size
+		cost += f.cost
+		if f.size > 0 {
+			shares += f.share
+		}
+	}
+	require.Equal(tb, []any{t.size, t.cost, t.shares}, []any{size, cost, shares})
+	if t.fair {
+		require.Len(tb, t.heap, found)
+	}
+	if t.fair && t.size == 0 {
+		require.Empty(tb, t.heap)
+		require.Zero(tb, t.now)
+	}
+}
+
 // TestLineServesByItsRules drives a line through whatever can be done to it.
 func TestLineServesByItsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -254,10 +284,25 @@ func TestLineServesByItsRules(t *testing.T) {
 						require.Greater(t, held*shares, (capacity-above)*d.share, "it was within its share")
 					}
 				}
+				if !slices.ContainsFunc(dropped, func(d *entry[int]) bool { return d.why != Late }) {
+					for _, o := range m.all {
+						require.Greater(t, m.like(o)[0].deadline, now, "the late go first")
+					}
+				}
+				if n := len(dropped); n > 0 && dropped[n-1].why != Late {
+					require.Greater(t, m.cost()+e.cost+dropped[n-1].cost, capacity, "no more than have to go")
+				}
 				if !ok {
 					for _, d := range dropped {
 						require.Equal(t, Late, d.why)
 					}
+					below := int64(0)
+					for _, o := range m.all {
+						if o.level < e.level {
+							below += o.cost
+						}
+					}
+					require.Greater(t, m.cost()+e.cost-below, capacity, "lower levels would have made room")
 					require.Greater(t, m.cost()+e.cost, capacity)
 					require.True(t, (mine+e.cost)*shares > (capacity-above)*e.share, "it was within its share")
 					return
@@ -268,6 +313,9 @@ func TestLineServesByItsRules(t *testing.T) {
 			"": func(*rapid.T) {
 				require.Equal(t, len(m.all), l.size)
 				require.Equal(t, m.cost(), l.cost)
+				for _, tier := range l.tiers {
+					tier.inOrder(t)
+				}
 			},
 		})
 		// It ends empty, and nothing is left behind.
@@ -362,6 +410,23 @@ func TestComingBackAtOnceIsNoAdvantage(t *testing.T) {
 	require.Equal(t, map[string]int{"waits": 20, "comes back": 20}, count)
 }
 
+// Whoever comes, is served and goes, the least start is on top.
+func TestTenantsThatComeAndGoStayInOrder(t *testing.T) {
+	l := line[int]{rules: rules{fair: true}}
+	rng := rand.New(rand.NewPCG(3, 3))
+	for range 3000 {
+		if l.size < 10 || rng.IntN(2) == 0 {
+			tenant := rng.Uint64N(30)
+			l.add(&entry[int]{terms: terms{tenant: tenant, share: 1 + int64(tenant%3), cost: 1 + rng.Int64N(9), deadline: never}})
+		} else {
+			f := l.tiers[0].head()
+			require.Same(t, f, l.tiers[0].heap[0])
+			l.take(0)
+		}
+		l.tiers[0].inOrder(t)
+	}
+}
+
 // A flood of tenants gets lines in common, and those who were there keep theirs.
 func TestAFloodOfTenantsSharesLines(t *testing.T) {
 	var l line[int]
@@ -393,8 +458,21 @@ func TestAFloodOfTenantsSharesLines(t *testing.T) {
 	}
 	require.LessOrEqual(t, count[-2], 21*handSize)
 	for l.size > 0 {
+		if l.size%100 == 0 {
+			l.tiers[0].inOrder(t)
+		}
 		count[l.take(0).value]++
 	}
+	l.tiers[0].inOrder(t)
+	var all []*entry[int]
+	for i := range maxFlows + sharedFlows {
+		all = append(all, &entry[int]{terms: terms{tenant: uint64(i), share: 1, cost: 1, deadline: never}})
+		l.add(all[i])
+	}
+	for _, e := range all {
+		l.remove(e)
+	}
+	l.tiers[0].inOrder(t) // not even the lines in common are left
 	require.Equal(t, 20000, count[-1])
 	require.Equal(t, 20000, count[-2])
 	require.Equal(t, 20, count[-3])
@@ -415,6 +493,10 @@ func TestVirtualTimeDoesNotWearOut(t *testing.T) {
 	for range 100 {
 		count[l.take(0).value]++
 		require.Less(t, l.tiers[0].now, 2.0*far)
+		l.tiers[0].inOrder(t)
+		for _, f := range l.tiers[0].heap {
+			require.Less(t, f.start, 2.0*far)
+		}
 	}
 	require.InDelta(t, 25, count[0], 1, fmt.Sprint(count))
 }

@@ -32,7 +32,7 @@ func TestNewQueueRefusesMistakes(t *testing.T) {
 	weight := func(int) int64 { return 1 }
 	for want, opts := range map[string]opts{
 		"DropOldest and RejectWhenFull exclude each other":             {DropOldest[int](nil), RejectWhenFull[int]()},
-		"DropNewest and DropOldest exclude each other":                 {DropNewest[int](nil), DropOldest[int](nil)},
+		"DropNewest and DropOldest exclude each other":                 {DropNewest[int](nil), Weigh(weight), DropOldest[int](nil), CoDel[int](0, 0)},
 		"RejectWhenFull is given twice":                                {RejectWhenFull[int](), RejectWhenFull[int]()},
 		"CoDel is given twice":                                         {CoDel[int](1, 2), CoDel[int](1, 2)},
 		"OnDrop and the function of DropOldest exclude each other":     {OnDrop(note), DropOldest(note)},
@@ -52,6 +52,8 @@ func TestNewQueueRefusesMistakes(t *testing.T) {
 	} {
 		require.PanicsWithError(t, "backpressure: NewQueue: "+want, func() { NewQueue(1, opts...) })
 	}
+	require.PanicsWithError(t, "backpressure: NewQueue: OnDrop: with these options nothing is dropped",
+		func() { NewQueue(1, OnDrop(note), Fair(level, nil), Priority(level)) }, "a Put waits")
 	// What makes sense together is accepted together.
 	NewQueue(1, opts{
 		Weigh(weight), Priority(level), Fair(level, nil), CoDel[int](1, 2), AdaptiveLIFO[int](3),
@@ -59,6 +61,7 @@ func TestNewQueueRefusesMistakes(t *testing.T) {
 	}...)
 	NewQueue(1, RejectWhenFull[int](), Priority(level), OnDrop(note))
 	NewQueue(1, DropNewest[int](nil), OnDrop(note))
+	NewQueue(1, CoDel[int](1, 1))
 }
 
 func TestQueueHoldsExactlyItsCapacity(t *testing.T) {
