@@ -406,16 +406,7 @@ func (l *lane) insertFresh(v *view, fresh []item) {
 	}
 	old := len(l.seqs)
 	if old > 32 && n > 0 && l.last(fresh[len(fresh)-1].seq) < old/2 {
-		// What is there moves to the front, as far as it comes before the last of what is new.
-		l.retreat(n)
-		to, from := 0, n
-		for k := range fresh {
-			it := &fresh[k]
-			before := l.find(it.seq, from)
-			copy(l.slots[to:], l.slots[from:before])
-			to, from = to+copy(l.seqs[to:], l.seqs[from:before]), before
-			to += l.putRun(to, v, it)
-		}
+		l.insertBefore(v, fresh, n)
 		return
 	}
 	l.grow(n)
@@ -430,6 +421,20 @@ func (l *lane) insertFresh(v *view, fresh []item) {
 		}
 		to -= int(it.n)
 		l.putRun(to, v, it)
+	}
+}
+
+// insertBefore is insertFresh where most of what is there comes after what is new: what comes before the
+// last of that moves to the front.
+func (l *lane) insertBefore(v *view, fresh []item, n int) {
+	l.retreat(n)
+	to, from := 0, n
+	for k := range fresh {
+		it := &fresh[k]
+		before := l.find(it.seq, from)
+		copy(l.slots[to:], l.slots[from:before])
+		to, from = to+copy(l.seqs[to:], l.seqs[from:before]), before
+		to += l.putRun(to, v, it)
 	}
 }
 
