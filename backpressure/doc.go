@@ -29,8 +29,8 @@
 //	bound how much runs at once, without knowing how   NewLimiter, Limiter.Do
 //	… and let callers wait, fairly                     Waiting, WithTenant, WithPriority
 //	… and choose how the bound is found                Little, Gradient2, Vegas, AIMD, Fixed
-//	know what happens at ten times the load            package loadsim
 //	… in a server or a client, HTTP or gRPC            Limiter.Handler, Limiter.Transport, UnaryServer
+//	know what happens at ten times the load            package loadsim
 //	lose one shard, and not all of them                Breaker
 //	roll out slowly, and try in the dark first         Gate, Gate.Ramp, Gate.Dark
 //	see it in Prometheus                               WriteMetrics
