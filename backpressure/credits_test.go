@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // past returns a context that is over, for calls that shall not wait.
@@ -183,7 +184,7 @@ func TestCreditsEndOnce(t *testing.T) { // §3.5, §3.6, §3.7
 }
 
 func TestCreditsDoNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	var c Credits

@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // constantly is an algorithm that always says the same.
@@ -92,7 +93,7 @@ func TestPermitIsReleasedOnce(t *testing.T) {
 
 func TestPermitIsReleasedOnceByMany(t *testing.T) {
 	l := NewLimiter(Fixed(8))
-	for range lincheck.Checks(500) {
+	for range testenv.Checks(500) {
 		p, ok := l.TryAcquire()
 		require.True(t, ok)
 		var wg sync.WaitGroup
@@ -248,7 +249,7 @@ func TestServedAtTheLastMoment(t *testing.T) {
 // TestWaitingEndsInEveryWay lets some thousand callers come, wait, give up, panic and exit, and looks
 // whether anything is left. Who would wait for ever fails the bubble.
 func TestWaitingEndsInEveryWay(t *testing.T) {
-	for seed := range uint64(lincheck.Checks(20)) {
+	for seed := range uint64(testenv.Checks(20)) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			limits := rand.New(rand.NewPCG(seed, 4)) // of its own, for windows end in other goroutines
@@ -513,7 +514,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestLimiterAllocations(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("sync.Pool drops at random")
 	}
 	allocs := func(what string, f func()) {

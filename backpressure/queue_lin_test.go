@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // What a client does to a queue, and what it was told.
@@ -358,7 +359,7 @@ func TestQueueUnderStress(t *testing.T) {
 			t.Run(fmt.Sprintf("%dprocs/%d", procs, capacity), func(t *testing.T) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 				const clients = 8
-				each := lincheck.Checks(3000)
+				each := testenv.Checks(3000)
 				ctx := context.Background()
 				q := NewQueue[int](capacity)
 				var producers atomic.Int32

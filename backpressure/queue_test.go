@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 var background = context.Background()
@@ -305,7 +305,7 @@ func TestAllEndsWithTheQueueOrTheContext(t *testing.T) {
 // Every scenario must end with nobody left: a bubble whose goroutines all sleep for ever is
 // a lost wake-up, and synctest reports it as a deadlock.
 func TestNoWakeUpIsLost(t *testing.T) {
-	for seed := range uint64(lincheck.Checks(150)) {
+	for seed := range uint64(testenv.Checks(150)) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			capacity := 1 + rng.IntN(3)
@@ -578,7 +578,7 @@ func TestHoldsPointers(t *testing.T) {
 }
 
 func TestQueueDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	ctx, cancel := context.WithCancel(background)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // order takes everything out and returns it.
@@ -392,7 +392,7 @@ func drawThing(intN func(int) int, n int, now time.Time) thing {
 // TestSchedNoWakeUpIsLost: whatever the options, a queue that is used and drained leaves
 // nobody asleep, and every item has one fate.
 func TestSchedNoWakeUpIsLost(t *testing.T) {
-	for seed := range uint64(lincheck.Checks(300)) {
+	for seed := range uint64(testenv.Checks(300)) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			var mu sync.Mutex
@@ -565,7 +565,7 @@ func TestThoseWhoWaitAreLetInFairly(t *testing.T) {
 }
 
 func TestSchedDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	ctx, cancel := context.WithCancel(background)

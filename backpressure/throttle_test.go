@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 // drive asks a throttle a thousand times a second from one time to another, and returns what
@@ -233,7 +235,7 @@ func TestThrottleDo(t *testing.T) {
 		}
 		require.EqualValues(t, 200, th.core.succeeded)
 		require.Equal(t, ThrottleStats{Done: 200}, th.Stats())
-		if !raceEnabled {
+		if !testenv.Race {
 			ok := func(context.Context) error { return nil }
 			require.Zero(t, testing.AllocsPerRun(100, func() { _ = th.Do(background, ok) }))
 		}

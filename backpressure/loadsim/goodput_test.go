@@ -10,13 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-calm/calm/backpressure"
-	"github.com/go-calm/calm/internal/lincheck"
+	"github.com/go-calm/calm/internal/testenv"
 )
 
 const ms = time.Millisecond
-
-// thorough is whether more was asked for (CALM_CHECKS) than tells most in a few seconds.
-var thorough = lincheck.Checks(100) > 100
 
 // long leaves out, with -short, what takes long: all of this has one goroutine, and so nothing to show
 // to the race detector.
@@ -79,7 +76,7 @@ func TestGoodput(t *testing.T) {
 				several = 1
 			}
 			for _, load := range []float64{1.1, 2, 5, 10} {
-				if load == 5 && !thorough {
+				if load == 5 && !testenv.Thorough() {
 					continue // it is between two others
 				}
 				least := f.least
@@ -96,7 +93,7 @@ func TestGoodput(t *testing.T) {
 			check("brown-out, slots lost", base, Phase{Load: 2, Lost: slots / 2}, f.least, brown)
 			costly := base
 			costly.Refusing = 0.02
-			if thorough { // or else together with what follows
+			if testenv.Thorough() { // or else together with what follows
 				check("refusing costs", costly, Phase{Load: 10}, f.least, several)
 			}
 			costly.Retries = 3
@@ -108,7 +105,7 @@ func TestGoodput(t *testing.T) {
 // TestDrawn holds the same configuration to servers that nobody had in mind.
 func TestDrawn(t *testing.T) {
 	long(t)
-	for seed := range uint64(lincheck.Checks(12)) {
+	for seed := range uint64(testenv.Checks(12)) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		f := families[rng.IntN(len(families))]
 		slots := 3 + rng.IntN(60)

@@ -53,19 +53,13 @@ func (m Model[S, I, O]) Check(h History[I, O]) Verdict {
 	return verdict(porcupine.CheckOperationsTimeout(m.porcupine(), operations(h), m.timeout()))
 }
 
-// Checks scales n by the environment variable CALM_CHECKS (a factor; 1 when unset), by
-// which a nightly run does more of the same.
-func Checks(n int) int {
-	return testenv.Checks(n)
-}
-
-// Run records and checks n histories, scaled by [Checks], with seeds 0, 1, 2, … It stops at
+// Run records and checks n histories, scaled by [testenv.Checks], with seeds 0, 1, 2, … It stops at
 // the first that is not linearizable: prints its smallest bad window, writes history.html
 // and history.json into the artifact directory, and fails t. It fails, too, when more than
 // one in a hundred could not be decided in time, and logs every count.
 func (m Model[S, I, O]) Run(t testing.TB, n int, record func(seed uint64) History[I, O]) {
 	t.Helper()
-	n = Checks(n)
+	n = testenv.Checks(n)
 	unknown, ops := 0, 0
 	for seed := range uint64(n) {
 		h := record(seed)

@@ -1,5 +1,0 @@
-//go:build race
-
-package backpressure
-
-const raceEnabled = true
