@@ -18,7 +18,7 @@ type thrift struct {
 
 const (
 	cheap     = 16                     // how much time must pass for each unit of time it costs
-	savings   = time.Millisecond       // time that can be saved up: for 62 µs
+	savings   = 4 * time.Millisecond   // time that can be saved up: for 250 µs
 	paying    = 5 * time.Microsecond   // what costs more does not pay
 	rarely    = 1024                   // it is done at one Put in so many at least
 	restraint = 100 * time.Millisecond // so much time must pass at most

@@ -42,7 +42,7 @@ func TestThriftSavesUpForABurst(t *testing.T) {
 		thrift.spent(now, time.Microsecond)
 		now = now.Add(time.Microsecond)
 	}
-	require.Equal(t, 67, n, "62 saved up, one on credit, four for the time that this took")
+	require.Equal(t, 267, n, "250 saved up, one on credit, 16 for the time that this took")
 }
 
 // However rarely a Put comes to the queue: there may be many more queues that it comes to.
