@@ -564,6 +564,39 @@ func TestThoseWhoWaitAreLetInFairly(t *testing.T) {
 	})
 }
 
+// What a batch leaves behind is counted, and why it stopped is said.
+func TestSchedCountsWhatABatchLeaves(t *testing.T) {
+	weight := Weigh(func(n int) int64 { return int64(n) })
+	ones := func(n int) []int { return slices.Repeat([]int{1}, n) }
+	for _, c := range []struct{ capacity, items int }{{3, 7}, {20, 50}, {16, 17}, {17, 17}} {
+		q := NewQueue(c.capacity, weight, RejectWhenFull[int]())
+		n, err := q.PutAll(background, ones(c.items))
+		require.Equal(t, c.capacity, n)
+		require.Equal(t, c.items > c.capacity, errors.Is(err, ErrOverload))
+		want := QueueStats{
+			Len: c.capacity, Cap: c.capacity, Cost: int64(c.capacity),
+			Put: uint64(c.capacity), Rejected: uint64(c.items - c.capacity),
+		}
+		require.Equal(t, want, q.Stats())
+		q.Close()
+		n, err = q.PutAll(background, ones(5))
+		require.Zero(t, n)
+		require.Equal(t, ErrClosed, err)
+		require.Equal(t, want, q.Stats(), "the closed is not full")
+	}
+	q := NewQueue(4, weight)
+	n, err := q.PutAll(background, []int{1, 2, -1, 1})
+	require.Equal(t, 2, n)
+	require.ErrorIs(t, err, ErrWeight)
+	var o *Overload
+	require.ErrorAs(t, q.TryPut(2), &o)
+	require.Equal(t, Full, o.Reason)
+	n, err = q.PutAll(past(), []int{1, 1})
+	require.Equal(t, 1, n)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, QueueStats{Len: 3, Cap: 4, Cost: 4, Put: 3, Rejected: 1}, q.Stats())
+}
+
 func TestSchedDoesNotAllocate(t *testing.T) {
 	if testenv.Race {
 		t.Skip("the race detector allocates")
