@@ -36,7 +36,7 @@ func (t *thrift) may(now time.Time) bool {
 // spent says that it was done at begin and what it cost.
 func (t *thrift) spent(begin time.Time, cost time.Duration) {
 	if cost <= paying {
-		t.apart /= 4
+		t.apart = 0
 	} else {
 		t.apart = min(max(4*t.apart, 1), rarely)
 	}

@@ -69,7 +69,7 @@ func TestThriftGivesUpWhatDoesNotPay(t *testing.T) {
 		case 0:
 			require.Equal(t, []int{1, 1, 4, 16, 64, 256, 1024, 1024}, got)
 		case 1:
-			require.Equal(t, []int{1024, 256, 64, 16, 4, 1, 1, 1}, got, "more often again, when it pays again")
+			require.Equal(t, []int{1024, 1, 1, 1, 1, 1, 1, 1}, got, "at each again, when it pays again")
 		default:
 			require.Equal(t, []int{1, 1, 1, 1, 1, 1, 1, 1}, got)
 		}
