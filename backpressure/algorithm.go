@@ -31,6 +31,15 @@ type Window struct {
 	Completed int           // permits released, whatever the outcome
 	Drops     int           // those released as [Dropped]
 	Left      time.Duration // mean time that who had waited for a permit then had to the deadline; 0 if none had one
+
+	// Overtaking is how many of the requests the server works on at once, as far as the order of its
+	// answers shows: 1 + those in flight when a request began - those answered until it was, itself
+	// included. A server that does k things at once, and begins them as they come, answers none before
+	// all but k-1 of those that came earlier are, so this is never more than k; and it comes close to k
+	// where work takes unevenly long, while it is 1 where all takes as long. It is the 95th percentile,
+	// or 0 if it is not known, as where permits are of different cost.
+	Overtaking float64
+	Spread     float64 // how unevenly long it took what Median is of: the standard deviation of the logarithm
 }
 
 // throughput is how many permits were released a second.

@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func drawWindow(t *rapid.T) Window {
 		MaxInFlight: n.Draw(t, "most"), Limited: rapid.Bool().Draw(t, "limited"), Dropped: rapid.Bool().Draw(t, "dropped"),
 		Limit: f.Draw(t, "limit"), InFlight: f.Draw(t, "in flight"), Median: time.Duration(d.Draw(t, "median")),
 		Completed: n.Draw(t, "completed"), Drops: n.Draw(t, "drops"), Left: time.Duration(d.Draw(t, "left")),
+		Overtaking: f.Draw(t, "overtaking"), Spread: f.Draw(t, "spread"),
 	}
 }
 
@@ -157,11 +159,92 @@ func TestLittleKeepsDeadlines(t *testing.T) {
 	}
 }
 
+// farm is a server with so many slots, whose queue and answers are in an order that tells what it does.
+type farm struct {
+	slots, work float64 // seconds
+	spread      float64
+}
+
+// window is what a limiter sees of it at a limit. A queue shifts latencies, and hides some of the spread.
+func (l farm) window(limit float64) Window {
+	n := math.Round(limit)
+	queued := max(0, n-l.slots)
+	wait := queued * l.work / l.slots
+	median := l.work * math.Exp(-l.spread*l.spread/2)
+	done := int(min(n, l.slots) / l.work / 10)
+	return Window{
+		Elapsed: 100 * time.Millisecond, Limit: n, Limited: true, InFlight: n,
+		Completed: done, Samples: min(done, 256), Median: time.Duration((wait + median) * float64(time.Second)),
+		Overtaking: min(n, l.slots), Spread: l.spread * median / (median + wait/2),
+	}
+}
+
+// TestLittleBelievesOrder has work that takes unevenly long, and medians that are off by chance: what the
+// server does at once is found all the same, soon after it has changed, and probes cost nothing.
+func TestLittleBelievesOrder(t *testing.T) {
+	for _, slots := range []float64{4, 10, 300} {
+		rng := rand.New(rand.NewPCG(uint64(slots), 3))
+		a, limit := &Little{}, 4.0
+		l := farm{slots, 0.01, 1.5}
+		run := func(windows int) (least, mean float64) {
+			least = math.Inf(1)
+			for range windows {
+				w := l.window(limit)
+				w.Median = time.Duration(float64(w.Median) * math.Exp(0.3*rng.NormFloat64()))
+				limit = a.Step(w)
+				least, mean = min(least, math.Round(limit)), mean+math.Round(limit)/float64(windows)
+			}
+			return least, mean
+		}
+		run(100)
+		least, mean := run(200)
+		t.Logf("%v slots: at least %v, in the mean %.2f", slots, least, mean)
+		require.GreaterOrEqual(t, least, math.Floor(0.8*slots), "a probe costs nothing")
+		require.LessOrEqual(t, mean, max(1.4*slots, slots+0.8))
+		l.work *= 2 // everything takes twice as long
+		run(20)
+		least, _ = run(100)
+		require.GreaterOrEqual(t, least, math.Floor(0.8*slots))
+		l.slots = math.Ceil(slots / 2) // half is lost
+		run(30)
+		least, mean = run(100)
+		t.Logf("%v slots: at least %v, in the mean %.2f", l.slots, least, mean)
+		require.GreaterOrEqual(t, least, math.Floor(0.8*l.slots))
+		require.LessOrEqual(t, mean, max(1.4*l.slots, l.slots+1))
+		l.slots = slots // and comes back
+		run(60)
+		least, _ = run(100)
+		require.GreaterOrEqual(t, least, math.Floor(0.8*l.slots))
+	}
+}
+
+// TestLittleDoubtsOrder has a server that does forty things at once and puts its answers in order: they
+// look as if it did one at a time.
+func TestLittleDoubtsOrder(t *testing.T) {
+	a, limit := &Little{}, 4.0
+	l := farm{40, 0.01, 1.5}
+	sum := 0.0
+	for i := range 600 {
+		w := l.window(limit)
+		w.Overtaking = 1
+		if i < 10 { // so far it did not
+			w.Overtaking = min(w.Limit, l.slots)
+		}
+		limit = a.Step(w)
+		if i >= 100 {
+			sum += min(1, w.Limit/l.slots) / 500
+		}
+	}
+	t.Logf("%.3f of what it can do", sum)
+	require.Greater(t, sum, 0.85)
+}
+
 // TestLittleDoublesOn sees a queue once where there is none, and goes on.
 func TestLittleDoublesOn(t *testing.T) {
 	a, w := &Little{}, Window{Elapsed: 100 * time.Millisecond, Limit: 1, Limited: true}
 	for i := range 8 {
 		w.InFlight, w.Completed, w.Samples, w.Median = w.Limit, int(w.Limit*10), int(w.Limit*10), 10*time.Millisecond
+		w.Overtaking, w.Spread = 1, 2 // answers in order are no queue, if none of them takes longer
 		if i == 2 {
 			w.Median = 50 * time.Millisecond // by chance
 		}

@@ -358,7 +358,7 @@ func (l *Limiter) take(cost int64, barred uint64) (Permit, bool) {
 				l.extra.Add(int64(n) - 1)
 			}
 			if countOf(w)&l.mask.Load() == 0 {
-				s.start, s.epoch = l.now(), l.epoch.Load()
+				s.start, s.epoch, s.taken = l.now(), l.epoch.Load(), w+n
 			}
 			return Permit{s, s.gen.Load()}, true
 		}
@@ -366,7 +366,7 @@ func (l *Limiter) take(cost int64, barred uint64) (Permit, bool) {
 }
 
 func (l *Limiter) release(s *holder, o Outcome) {
-	n, start, epoch := s.cost, s.start, s.epoch
+	n, start, epoch, taken := s.cost, s.start, s.epoch, s.taken
 	l.slots.Put(s)
 	if n != 1 {
 		l.extra.Add(1 - int64(n))
@@ -381,7 +381,8 @@ func (l *Limiter) release(s *holder, o Outcome) {
 	now, from, to := l.now(), 0, 0
 	l.mu.Lock()
 	if start != 0 {
-		l.meter.observe(now-start, epoch, o, int(inFlightOf(w)+n))
+		rank := int(inFlightOf(taken)) + 1 - int((countOf(w)-countOf(taken))&(countRange-1))
+		l.meter.observe(now-start, epoch, o, int(inFlightOf(w)+n), rank, l.extra.Load() == 0)
 		from, to = l.turn(now)
 		if now-l.refreshed >= refusalAge {
 			l.stale.Store(true)

@@ -1,6 +1,7 @@
 package backpressure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -430,6 +431,65 @@ func TestWhatAnAlgorithmMaySay(t *testing.T) {
 	}
 }
 
+// TestOvertaking has a server that begins work as it comes and does k things at once.
+func TestOvertaking(t *testing.T) {
+	for _, c := range []struct {
+		k, limit  int
+		cost      int64
+		constant  bool
+		low, high float64
+	}{
+		{k: 1, limit: 1, low: 1, high: 1},
+		{k: 1, limit: 5, low: 1, high: 1},
+		{k: 4, limit: 3, low: 2, high: 3},
+		{k: 4, limit: 10, low: 4, high: 4},
+		{k: 30, limit: 60, low: 25, high: 30},
+		{k: 4, limit: 10, constant: true, low: 1, high: 3},
+		{k: 4, limit: 10, cost: 2, low: 0, high: 0}, // not known
+	} {
+		rec := &recorder{say: func(w Window) float64 { return w.Limit }}
+		a := NewAdmission(1, Using(rec), Starting(c.limit), Waiting(1000))
+		rng := rand.New(rand.NewPCG(7, 7))
+		now, slots, line := time.Duration(0), make([]time.Duration, c.k), []Permit(nil)
+		type answer struct {
+			at time.Duration
+			p  Permit
+		}
+		var answers []answer
+		for step := range 3000 {
+			a.Ask(now, Request{Cost: c.cost}, func(p Permit, err error) {
+				require.NoError(t, err)
+				line = append(line, p)
+			})
+			for len(line) > 0 && slices.Min(slots) <= now {
+				work := 10 * time.Millisecond
+				if !c.constant {
+					work = time.Duration(rng.ExpFloat64() * float64(work))
+				}
+				slots[slices.Index(slots, slices.Min(slots))] = now + work
+				answers = append(answers, answer{now + work, line[0]})
+				line = line[1:]
+			}
+			if step > 2*c.limit {
+				slices.SortFunc(answers, func(a, b answer) int { return cmp.Compare(a.at, b.at) })
+				now = answers[0].at
+				a.Release(now, answers[0].p, Done)
+				answers = answers[1:]
+			}
+		}
+		require.NotEmpty(t, rec.windows)
+		for _, w := range rec.windows {
+			require.GreaterOrEqual(t, w.Overtaking, c.low, "%+v", c)
+			require.LessOrEqual(t, w.Overtaking, c.high, "%+v", c)
+			if c.constant {
+				require.Less(t, w.Spread, 0.6, "%+v", c)
+			} else if c.limit <= c.k {
+				require.InDelta(t, 1.2, w.Spread, 0.7, "the logarithm of exponential times")
+			}
+		}
+	}
+}
+
 func TestWindows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := &recorder{say: func(w Window) float64 { return w.Limit }}
@@ -456,6 +516,7 @@ func TestWindows(t *testing.T) {
 		require.Equal(t, Window{
 			Now: w.Now, Elapsed: w.Elapsed, Samples: 16, Mean: 15 * time.Millisecond, Min: 10 * time.Millisecond, P90: 20 * time.Millisecond,
 			MaxInFlight: 1, Dropped: true, Limit: 2, InFlight: 1, Median: 20 * time.Millisecond, Completed: 32, Drops: 8,
+			Overtaking: 1, Spread: math.Log(2) / 2.563,
 		}, w)
 		require.False(t, w.Limited)
 		a, _ := l.TryAcquire()

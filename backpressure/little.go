@@ -17,17 +17,25 @@ import (
 // window is one. Medians are compared because a heavy tail hardly moves them: of service times
 // with a lognormal σ of 1.5 a mean needs a hundred times the samples.
 //
+// Where work takes unevenly long, the order of the answers tells more than latency does, and at once:
+// see [Window.Overtaking]. If it shows a queue, and latency does not deny it, the limit is 1.25 times
+// what it says the server does at once, and a probe pulls the limit to just that, which costs nothing.
+// Where answers are put in order on purpose this misleads: then less gets done, Little sees that within
+// four windows, and goes by latency alone for the next 200. Where answers overtake each other as
+// if nothing stood in line, and still come later the more is let in, the server works on all at once,
+// each with a share of it: then the limit follows the ratio of latencies.
+//
 // Where callers wait at the [Limiter], and their deadlines are short, a queue in the server makes them
 // late. Once the estimate has settled, what waits there is kept to a tenth of the time that they can
 // spare, but for the window after each probe, which learns. With a deadline of three times what the
 // work takes, the limit is 1.2 times what the server does at once; from five times on it is the usual.
 //
 // As long as more is asked for than is allowed, and allowing more does not lengthen the queue, the
-// limit doubles at the start, and later grows by up to four tenths a window. Where most of what was
-// let in is [Dropped], the limit is halved.
+// limit doubles at the start, and later grows by up to four tenths a window. What is [Dropped] is taken
+// for what had no room; where that is most of what was let in, the limit is halved.
 //
-// It is least exact where a server does one or two things at once and how long they take is uneven:
-// then it may allow one or two too many, for some seconds after the server has changed. A window has at
+// It is least exact where a server does one or two things at once, and where it works on everything
+// at once: then it may allow too much for some seconds after the server has changed. A window has at
 // least two dozen requests, so where they take seconds, all of this takes minutes.
 //
 // The zero value is ready to use; see [Algorithm].
@@ -40,10 +48,26 @@ type Little struct {
 	base    time.Duration // median latency without a queue
 	rate    float64       // throughput in the last window that was no probe
 
+	spread  float64 // Window.Spread without a queue
+	spreads float64 // how many windows that is of
+	front   float64 // what order says the server does at once, if it showed a queue in the last window
+	sure    bool    // served is that
+	carry   float64 // what was rounded off the limit
+	trial   trial
+
 	probing   bool
 	tight     bool // deadlines keep the limit lower than it would be, so that it teaches little
 	patience  int  // windows between two probes
 	sinceLast int  // windows since the last one
+}
+
+// trial finds out whether the order of answers misleads: whether less gets done since it is believed.
+type trial struct {
+	left   int     // windows
+	rate   float64 // throughput before
+	served float64 // the estimate before
+	sum    float64 // of throughput since
+	pause  int     // windows until order is believed again
 }
 
 const (
@@ -52,6 +76,10 @@ const (
 	littleOften    = 5   // windows between probes while things change
 	littleSeldom   = 23  // and while they do not
 	littleQueue    = 0.1 // of the time that callers can spare
+
+	littleSure  = 1.25 // headroom where order shows the queue
+	littleTrial = 4    // windows
+	littlePause = 200  // windows
 )
 
 // Step implements [Algorithm].
@@ -74,6 +102,8 @@ func (a *Little) step(w Window) float64 {
 	}
 	probe, tight := a.probing, a.tight
 	a.probing, a.tight = false, false
+	a.trial.pause = max(0, a.trial.pause-1)
+	a.scatter(w, probe)
 	switch {
 	case latency == never || latency <= 0:
 		return a.flood(w)
@@ -106,7 +136,10 @@ func (a *Little) start(w Window, latency time.Duration) float64 {
 	n := inFlight(w)
 	if k := a.atOnce(w, latency); k < 0.7*n {
 		if a.doubt {
-			a.started, a.served, a.patience = true, k, littleOften
+			a.started, a.served, a.patience, a.rate = true, k, littleOften, w.throughput()
+			if a.sure {
+				a.trial.begin(a.rate, n)
+			}
 			return a.pull()
 		}
 		a.doubt = true // once may be chance
@@ -124,26 +157,68 @@ func (a *Little) start(w Window, latency time.Duration) float64 {
 }
 
 func (a *Little) normal(w Window, latency time.Duration, tight bool) float64 {
-	k := a.atOnce(w, latency)
+	wasSure := a.sure
+	n, k := inFlight(w), a.atOnce(w, latency)
 	if k < 0.7*a.served && a.sinceLast > 0 {
+		if a.sure {
+			return a.probe(max(k, 0.5*a.served))
+		}
 		return a.pull() // a queue, or slower work? A probe tells
 	}
 	gain := 0.5
-	if n := inFlight(w); k > 0.95*n && n > 0.9*w.Limit {
+	switch {
+	case a.sure:
+		a.patience = littleSeldom
+	case wasSure && n < a.served+0.6 && k > 0.5*n:
+		gain, a.sure = 0, true // no queue because none is allowed
+	case !a.sure && n < 0.9*a.served && k > 0.6*n:
+		gain = 0 // there was not enough to do
+	case tight: // little is queued, if anything: noise to either side must even out
+		gain, k = 0.1, n*min(1.5, float64(a.base)/float64(latency))
+	case k > 0.95*n && n > 0.9*w.Limit:
 		gain = 0.8 // no queue at all: there must be room for more
 	}
-	if tight { // little is queued, if anything: noise to either side must even out
-		gain, k = 0.1, inFlight(w)*min(1.5, float64(a.base)/float64(latency))
-	} else if a.sinceLast == 0 && w.throughput() < 1.1*a.rate {
+	if !a.sure && !tight && a.sinceLast == 0 && w.throughput() < 1.1*a.rate {
 		k = min(k, a.served) // no more was done: it only waits
 	}
+	rate, served := a.rate, a.served
 	a.rate = w.throughput()
 	a.served += gain * trust(w) * (k - a.served)
 	a.sinceLast++
+	if a.sure {
+		if !wasSure || a.trial.left == 0 && a.served < 0.7*a.trial.served {
+			a.trial.begin(rate, served)
+		}
+		if a.trial.failed(a.rate) {
+			a.sure, a.served = false, a.trial.served
+			return a.cruise(w)
+		}
+	}
 	if a.sinceLast >= a.patience {
 		return a.pull()
 	}
 	return a.cruise(w)
+}
+
+func (t *trial) begin(rate, served float64) {
+	t.left, t.rate, t.served, t.sum = littleTrial, rate, served, 0
+}
+
+// failed takes in a window's throughput, and says whether it turns out that order misled.
+func (t *trial) failed(rate float64) bool {
+	if t.left == 0 {
+		return false
+	}
+	t.left--
+	t.sum += rate
+	if t.left > 0 {
+		return false
+	}
+	if t.sum < 0.4*littleTrial*t.rate {
+		t.pause = littlePause
+		return true
+	}
+	return false
 }
 
 // probed takes the latency without a queue.
@@ -160,7 +235,22 @@ func (a *Little) probed(w Window, latency time.Duration) float64 {
 		a.patience = littleOften
 	}
 	a.before = a.served
+	if a.sure {
+		return a.cruise(w)
+	}
 	return a.open()
+}
+
+// scatter learns how unevenly long work takes. A queue hides some of that, but not half.
+func (a *Little) scatter(w Window, probe bool) {
+	learns := probe || w.Spread < 0.5*a.spread
+	if !a.started {
+		learns = learns || a.spreads == 0 || w.Overtaking >= 0.7*inFlight(w)
+	}
+	if learns {
+		a.spreads++
+		a.spread += max(1/(1+a.spreads), 0.6*trust(w)) * (min(w.Spread, 2) - a.spread)
+	}
 }
 
 // trust is how much a median of so many counts, beside what was known before.
@@ -179,8 +269,38 @@ func inFlight(w Window) float64 {
 // atOnce is how many requests the server works on, out of those that it has.
 func (a *Little) atOnce(w Window, latency time.Duration) float64 {
 	n := inFlight(w)
-	queued := w.throughput() * max(0, latency-a.base).Seconds()
-	return max(n-queued, n*float64(a.base)/float64(latency), 0.5*n, 1)
+	share := n * float64(a.base) / float64(latency)              // if it works on all, each with a share of it
+	front := n - w.throughput()*max(0, latency-a.base).Seconds() // if all but these stand in line
+	k := max(front, share, 0.5*n, 1)
+
+	wasSure := a.sure
+	a.sure, a.front = false, 0
+	switch told := a.told(w); {
+	case told == 0 || n < 0.9*w.Limit:
+	case w.Overtaking >= 0.9*n:
+		if a.started && n >= 1.5 {
+			k = max(share, 0.5*n, 1) // nothing stands in line
+		}
+	default:
+		a.front = w.Overtaking / told
+		if by := max(front, share); wasSure || by < 0.95*n {
+			a.sure = true
+			k = max(w.Overtaking, min(by, a.front), 1)
+		}
+	}
+	if w.Completed > 0 && !wasSure {
+		k = max(1, min(k, n*(1-float64(w.Drops)/float64(w.Completed))))
+	}
+	return k
+}
+
+// told is how much of what the server does at once overtaking shows, at least: next to nothing where
+// all work takes as long. It is 0 if that is too little, or unknown.
+func (a *Little) told(w Window) float64 {
+	if told := min(0.85*a.spread, 0.9); told > 0.6 && w.Overtaking > 0 && a.trial.pause == 0 {
+		return told
+	}
+	return 0
 }
 
 // open is the limit that lets a queue form, and so shows it.
@@ -188,18 +308,36 @@ func (a *Little) open() float64 { return max(littleHeadroom*a.served, a.served+1
 
 // cruise is the limit between two probes: no more than deadlines have time for.
 func (a *Little) cruise(w Window) float64 {
-	open := a.open()
-	if w.Left <= 0 || a.patience <= littleOften {
-		return open
+	limit := a.open()
+	if a.sure {
+		limit = max(littleSure*a.served, a.served+0.5)
 	}
-	work := a.served / w.throughput()
-	limit := a.served * (1 + littleQueue*max(0, w.Left.Seconds()/work-1))
-	a.tight = math.Round(limit) < math.Round(open)
-	return min(limit, open)
+	if w.Left > 0 && (a.sure || a.patience > littleOften) {
+		work := a.served / w.throughput()
+		most := a.served * (1 + littleQueue*max(0, w.Left.Seconds()/work-1))
+		a.tight = math.Round(most) < math.Round(limit)
+		limit = min(limit, most)
+	}
+	if a.sure { // one and a half is one, and two, by turns
+		rounded := max(1, math.Round(limit+a.carry))
+		a.carry = max(-1, min(1, a.carry+limit-rounded))
+		return rounded
+	}
+	return limit
 }
 
-// pull begins a probe.
+// pull begins a probe, under what the server does at once.
 func (a *Little) pull() float64 {
+	switch {
+	case a.sure:
+		return a.probe(a.served)
+	case a.front > 0:
+		return a.probe(min(littlePull*a.open(), max(a.front, 0.5*a.served)))
+	}
+	return a.probe(littlePull * a.open())
+}
+
+func (a *Little) probe(limit float64) float64 {
 	a.probing = true
-	return max(1, littlePull*a.open())
+	return max(1, limit)
 }

@@ -1,6 +1,7 @@
 package backpressure
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -12,11 +13,13 @@ type meter struct {
 	began time.Duration // its begin
 	count uint64        // releases by then, modulo countRange
 
-	n    int // latencies
-	sum  time.Duration
-	min  time.Duration
-	all  [meterFresh]time.Duration // of which the first so many are kept
-	size int
+	n      int // latencies
+	sum    time.Duration
+	min    time.Duration
+	all    [meterFresh]time.Duration // of which the first so many are kept
+	size   int
+	ranks  [meterFresh]int // 1 + what was in flight at the begin - what was released until the end
+	ranked int
 	// What began in this window.
 	fresh     [meterFresh]time.Duration
 	freshSize int
@@ -38,7 +41,7 @@ const (
 )
 
 // observe notes a sampled release: what it took, or that it was dropped, and how many permits were out.
-func (m *meter) observe(latency time.Duration, epoch uint32, o Outcome, inFlight int) {
+func (m *meter) observe(latency time.Duration, epoch uint32, o Outcome, inFlight, rank int, ranked bool) {
 	m.most = max(m.most, inFlight)
 	m.out += float64(inFlight)
 	m.outs++
@@ -61,6 +64,10 @@ func (m *meter) observe(latency time.Duration, epoch uint32, o Outcome, inFlight
 		m.all[m.size] = latency
 		m.size++
 	}
+	if ranked && m.ranked < meterFresh {
+		m.ranks[m.ranked] = rank
+		m.ranked++
+	}
 }
 
 // due says whether the window may end.
@@ -80,8 +87,12 @@ func (m *meter) close(now time.Duration, count uint64, drops int, limit float64)
 		w.Mean = m.sum / time.Duration(m.n)
 		w.P90 = quantile(m.all[:m.size], 0.9)
 	}
+	if m.ranked >= meterLeast/2 {
+		w.Overtaking = float64(quantile(m.ranks[:m.ranked], 0.95))
+	}
 	if m.freshSize > 0 {
 		w.Median = quantile(m.fresh[:m.freshSize], 0.5)
+		w.Spread = spread(m.fresh[:m.freshSize])
 	}
 	if m.outs > 0 {
 		w.InFlight = m.out / float64(m.outs)
@@ -91,13 +102,23 @@ func (m *meter) close(now time.Duration, count uint64, drops int, limit float64)
 	}
 	m.epoch++
 	m.began, m.count = now, count
-	m.n, m.sum, m.min, m.size, m.freshSize, m.most, m.limited = 0, 0, 0, 0, 0, 0, false
+	m.n, m.sum, m.min, m.size, m.ranked, m.freshSize, m.most, m.limited = 0, 0, 0, 0, 0, 0, 0, false
 	m.out, m.outs, m.left, m.lefts = 0, 0, 0, 0
 	return w
 }
 
 // quantile sorts its argument.
-func quantile(d []time.Duration, q float64) time.Duration {
+func quantile[T cmp.Ordered](d []T, q float64) T {
 	slices.Sort(d)
 	return d[int(q*float64(len(d)-1))]
+}
+
+// spread is the standard deviation of the logarithm of d, as its quantiles have it. d is sorted.
+func spread(d []time.Duration) float64 {
+	dropped, _ := slices.BinarySearch(d, never)
+	d = d[:dropped]
+	if len(d) == 0 || d[0] <= 0 {
+		return 0
+	}
+	return math.Log(float64(quantile(d, 0.9))/float64(quantile(d, 0.1))) / 2.563 // as for the normal distribution
 }

@@ -50,13 +50,33 @@ var limiterMutants = []mutant{
 	},
 	{
 		"Little's baseline drifts: it follows what is queued", "LittleFindsTheServer", "little.go",
-		"n := inFlight(w)\n\tqueued :=",
-		"n := inFlight(w); if bug() { a.base += (latency - a.base) / 2 }\n\tqueued :=",
+		"n := inFlight(w)\n\tshare :=",
+		"n := inFlight(w); if bug() { a.base += (latency - a.base) / 2 }\n\tshare :=",
 	},
 	{
 		"Little lets a queue form that deadlines have no time for", "LittleKeepsDeadlines", "little.go",
-		"return min(limit, open)",
-		"if bug() { return open }; return min(limit, open)",
+		"limit = min(limit, most)",
+		"if !bug() { limit = min(limit, most) }",
+	},
+	{
+		"Little does not look at the order of answers", "LittleBelievesOrder", "little.go",
+		"a.sure = true\n",
+		"a.sure = !bug()\n",
+	},
+	{
+		"Little believes the order of answers, whatever comes of it", "LittleDoubtsOrder", "little.go",
+		"if t.sum < 0.4*littleTrial*t.rate {",
+		"if t.sum < 0.4*littleTrial*t.rate && !bug() {",
+	},
+	{
+		"Little believes order where latency shows no queue", "LittleDoublesOn", "little.go",
+		"wasSure || by < 0.95*n",
+		"wasSure || bug() || by < 0.95*n",
+	},
+	{
+		"overtaking forgets what was in flight before", "TestOvertaking", "limiter.go",
+		"rank := int(inFlightOf(taken)) + 1",
+		"if bug() { taken = w }; rank := int(inFlightOf(taken)) + 1",
 	},
 	{
 		"Little takes chance for a queue", "LittleDoublesOn", "little.go",

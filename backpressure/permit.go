@@ -42,6 +42,7 @@ type holder struct {
 	cost  uint64
 	start time.Duration // 0 if it is no sample
 	epoch uint32        // the window in which it began
+	taken uint64        // the Limiter's word, then
 }
 
 // Release gives the permit back.

@@ -85,12 +85,15 @@ func TestGoodput(t *testing.T) {
 				}
 				check(fmt.Sprint(load), base, Phase{Load: load}, least, 1)
 			}
-			brown := uint64(1)
-			if slots == 100 { // they even out what chance does to few
-				brown = 3
+			brown := uint64(3)
+			left := 0.95 // of what is left
+			if slots == 2 {
+				left = f.least // a tail of one request holds up half of them
+			} else if f.name == "lognormal" {
+				left = 0.94 // 3 % are late whatever the limit, see Result.Goodput
 			}
-			check("brown-out, slow", base, Phase{Load: 2, Slow: 2}, f.least, brown)
-			check("brown-out, slots lost", base, Phase{Load: 2, Lost: slots / 2}, f.least, brown)
+			check("brown-out, slow", base, Phase{Load: 2, Slow: 2}, left, brown)
+			check("brown-out, slots lost", base, Phase{Load: 2, Lost: slots / 2}, left, brown)
 			costly := base
 			costly.Refusing = 0.02
 			if testenv.Thorough() { // or else together with what follows
