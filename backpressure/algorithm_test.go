@@ -239,12 +239,21 @@ func TestLittleDoubtsOrder(t *testing.T) {
 	require.Greater(t, sum, 0.85)
 }
 
+// TestLittleWantsLatencyToAgree has answers in order, none of which takes longer the more is let in.
+func TestLittleWantsLatencyToAgree(t *testing.T) {
+	a, w := &Little{}, Window{Elapsed: 100 * time.Millisecond, Limit: 1, Limited: true, Overtaking: 1, Spread: 2}
+	for range 7 {
+		w.InFlight, w.Completed, w.Samples, w.Median = w.Limit, int(w.Limit*10), int(w.Limit*10), 10*time.Millisecond
+		w.Limit = a.Step(w)
+	}
+	require.Equal(t, 128.0, w.Limit)
+}
+
 // TestLittleDoublesOn sees a queue once where there is none, and goes on.
 func TestLittleDoublesOn(t *testing.T) {
 	a, w := &Little{}, Window{Elapsed: 100 * time.Millisecond, Limit: 1, Limited: true}
 	for i := range 8 {
 		w.InFlight, w.Completed, w.Samples, w.Median = w.Limit, int(w.Limit*10), int(w.Limit*10), 10*time.Millisecond
-		w.Overtaking, w.Spread = 1, 2 // answers in order are no queue, if none of them takes longer
 		if i == 2 {
 			w.Median = 50 * time.Millisecond // by chance
 		}

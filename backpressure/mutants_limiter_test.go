@@ -69,7 +69,7 @@ var limiterMutants = []mutant{
 		"if t.sum < 0.4*littleTrial*t.rate && !bug() {",
 	},
 	{
-		"Little believes order where latency shows no queue", "LittleDoublesOn", "little.go",
+		"Little believes order where latency shows no queue", "LittleWantsLatency", "little.go",
 		"wasSure || by < 0.95*n",
 		"wasSure || bug() || by < 0.95*n",
 	},
