@@ -52,7 +52,6 @@ type Little struct {
 	spreads float64 // how many windows that is of
 	front   float64 // what order says the server does at once, if it showed a queue in the last window
 	sure    bool    // served is that
-	carry   float64 // what was rounded off the limit
 	trial   trial
 
 	probing   bool
@@ -168,11 +167,10 @@ func (a *Little) normal(w Window, latency time.Duration, tight bool) float64 {
 	gain := 0.5
 	switch {
 	case a.sure:
-		a.patience = littleSeldom
 	case wasSure && n < a.served+0.6 && k > 0.5*n:
-		gain, a.sure = 0, true // no queue because none is allowed
-	case !a.sure && n < 0.9*a.served && k > 0.6*n:
-		gain = 0 // there was not enough to do
+		gain = 0 // no queue because none is allowed
+	case n < 0.9*w.Limit && k > 0.6*n:
+		k = max(k, a.served) // there was not enough to do
 	case tight: // little is queued, if anything: noise to either side must even out
 		gain, k = 0.1, n*min(1.5, float64(a.base)/float64(latency))
 	case k > 0.95*n && n > 0.9*w.Limit:
@@ -241,13 +239,9 @@ func (a *Little) probed(w Window, latency time.Duration) float64 {
 	return a.open()
 }
 
-// scatter learns how unevenly long work takes. A queue hides some of that, but not half.
+// scatter learns how unevenly long work takes. A queue hides some of that.
 func (a *Little) scatter(w Window, probe bool) {
-	learns := probe || w.Spread < 0.5*a.spread
-	if !a.started {
-		learns = learns || a.spreads == 0 || w.Overtaking >= 0.7*inFlight(w)
-	}
-	if learns {
+	if probe || !a.started && (a.spreads == 0 || w.Overtaking >= 0.7*inFlight(w)) {
 		a.spreads++
 		a.spread += max(1/(1+a.spreads), 0.6*trust(w)) * (min(w.Spread, 2) - a.spread)
 	}
@@ -317,11 +311,6 @@ func (a *Little) cruise(w Window) float64 {
 		most := a.served * (1 + littleQueue*max(0, w.Left.Seconds()/work-1))
 		a.tight = math.Round(most) < math.Round(limit)
 		limit = min(limit, most)
-	}
-	if a.sure { // one and a half is one, and two, by turns
-		rounded := max(1, math.Round(limit+a.carry))
-		a.carry = max(-1, min(1, a.carry+limit-rounded))
-		return rounded
 	}
 	return limit
 }

@@ -289,7 +289,7 @@ func TestPoliteClients(t *testing.T) {
 		offered := float64(r.Offered) / (r.End - r.Start).Seconds() / 1000
 		t.Logf("waiting %d: offered %.3f of what can be done, goodput %.3f, limit %d", waiting, offered, r.Goodput, r.Limit)
 		require.LessOrEqual(t, offered, 1.1)
-		require.GreaterOrEqual(t, r.Goodput, 0.6)
+		require.GreaterOrEqual(t, r.Goodput, 0.8)
 	}
 }
 
