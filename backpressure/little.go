@@ -20,8 +20,9 @@ import (
 // Where work takes unevenly long, the order of the answers tells more than latency does, and at once:
 // see [Window.Overtaking]. If it shows a queue, and latency does not deny it, the limit is 1.25 times
 // what it says the server does at once, and a probe pulls the limit to just that, which costs nothing.
-// Where answers are put in order on purpose this misleads: then less gets done, Little sees that within
-// four windows, and goes by latency alone for the next 200. Where answers overtake each other as
+// Where answers are put in order on purpose this misleads. If less than four tenths as much gets done as
+// before, Little sees that within four windows, and goes by latency alone for the next 200; a smaller loss
+// it does not see. Where answers overtake each other as
 // if nothing stood in line, and still come later the more is let in, the server works on all at once,
 // each with a share of it: then the limit follows the ratio of latencies.
 //
@@ -50,8 +51,7 @@ type Little struct {
 
 	spread  float64 // Window.Spread without a queue
 	spreads float64 // how many windows that is of
-	front   float64 // what order says the server does at once, if it showed a queue in the last window
-	sure    bool    // served is that
+	sure    bool    // served is what order shows
 	trial   trial
 
 	probing   bool
@@ -166,9 +166,7 @@ func (a *Little) normal(w Window, latency time.Duration, tight bool) float64 {
 	}
 	gain := 0.5
 	switch {
-	case a.sure:
-	case wasSure && n < a.served+0.6 && k > 0.5*n:
-		gain = 0 // no queue because none is allowed
+	case a.sure: // as any other, whatever else may be
 	case n < 0.9*w.Limit && k > 0.6*n:
 		k = max(k, a.served) // there was not enough to do
 	case tight: // little is queued, if anything: noise to either side must even out
@@ -241,6 +239,9 @@ func (a *Little) probed(w Window, latency time.Duration) float64 {
 
 // scatter learns how unevenly long work takes. A queue hides some of that.
 func (a *Little) scatter(w Window, probe bool) {
+	if !(w.Spread >= 0) { // nobody should say so
+		return
+	}
 	if probe || !a.started && (a.spreads == 0 || w.Overtaking >= 0.7*inFlight(w)) {
 		a.spreads++
 		a.spread += max(1/(1+a.spreads), 0.6*trust(w)) * (min(w.Spread, 2) - a.spread)
@@ -268,21 +269,23 @@ func (a *Little) atOnce(w Window, latency time.Duration) float64 {
 	k := max(front, share, 0.5*n, 1)
 
 	wasSure := a.sure
-	a.sure, a.front = false, 0
+	a.sure = false
 	switch told := a.told(w); {
 	case told == 0 || n < 0.9*w.Limit:
 	case w.Overtaking >= 0.9*n:
-		if a.started && n >= 1.5 {
-			k = max(share, 0.5*n, 1) // nothing stands in line
+		if !a.started {
+			share *= littleHeadroom // chance must not end the start
+		}
+		if n >= 1.5 {
+			k = max(min(share, n), 0.5*n, 1) // nothing stands in line
 		}
 	default:
-		a.front = w.Overtaking / told
 		if by := max(front, share); wasSure || by < 0.95*n {
 			a.sure = true
-			k = max(w.Overtaking, min(by, a.front), 1)
+			k = max(w.Overtaking, min(by, w.Overtaking/told), 1)
 		}
 	}
-	if w.Completed > 0 && !wasSure {
+	if w.Completed > 0 {
 		k = max(1, min(k, n*(1-float64(w.Drops)/float64(w.Completed))))
 	}
 	return k
@@ -317,11 +320,8 @@ func (a *Little) cruise(w Window) float64 {
 
 // pull begins a probe, under what the server does at once.
 func (a *Little) pull() float64 {
-	switch {
-	case a.sure:
+	if a.sure {
 		return a.probe(a.served)
-	case a.front > 0:
-		return a.probe(min(littlePull*a.open(), max(a.front, 0.5*a.served)))
 	}
 	return a.probe(littlePull * a.open())
 }

@@ -88,7 +88,7 @@ func (m *meter) close(now time.Duration, count uint64, drops int, limit float64)
 		w.P90 = quantile(m.all[:m.size], 0.9)
 	}
 	if m.ranked >= meterLeast/2 {
-		w.Overtaking = float64(quantile(m.ranks[:m.ranked], 0.95))
+		w.Overtaking = float64(max(1, quantile(m.ranks[:m.ranked], 0.95)))
 	}
 	if m.freshSize > 0 {
 		w.Median = quantile(m.fresh[:m.freshSize], 0.5)

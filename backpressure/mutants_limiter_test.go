@@ -74,6 +74,11 @@ var limiterMutants = []mutant{
 		"wasSure || bug() || by < 0.95*n",
 	},
 	{
+		"Little takes work that is shared for a line", "LittleSeesThatWorkIsShared", "little.go",
+		"if n >= 1.5 {",
+		"if n >= 1.5 && !bug() {",
+	},
+	{
 		"overtaking forgets what was in flight before", "TestOvertaking", "limiter.go",
 		"rank := int(inFlightOf(taken)) + 1",
 		"if bug() { taken = w }; rank := int(inFlightOf(taken)) + 1",
