@@ -81,7 +81,7 @@ func TestParseTimeAgreesWithTimeParse(t *testing.T) {
 }
 
 // reference is the same grammar as a regular expression: slow, and obviously right.
-var reference = regexp.MustCompile(`^([^ \[]+) [^ \[]+ [^\[]+ \[(../[A-Z][a-z]{2}/.{19})\] "((?:[^"\\]|\\.)*)" (\d)\d\d (\d{1,18}|-)` +
+var reference = regexp.MustCompile(`^([^ \[]+) [^ \[]+ [^\[]+ \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-](?:[01]\d|2[0-3])[0-5]\d)\] "((?:[^"\\]|\\.)*)" (\d)\d\d (\d{1,18}|-)` +
 	`(?: "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"(?: .*)?)?$`)
 
 func FuzzParse(f *testing.F) {
